@@ -23,6 +23,10 @@ pub enum Event {
 
 /// Somebody said something.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one message, not states"
+)]
 pub struct Said {
     /// Where.
     pub place: Place,
