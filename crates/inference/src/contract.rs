@@ -36,27 +36,45 @@ pub async fn all(generator: &dyn Generator) {
 pub fn knows_itself(generator: &dyn Generator) {
     let info = generator.info();
     assert!(!info.name.as_str().is_empty(), "the model has no name");
-    assert!(info.context > 1, "no room in a context of {} tokens", info.context);
-    assert_eq!(info, generator.info(), "the model says two things about itself");
+    assert!(
+        info.context > 1,
+        "no room in a context of {} tokens",
+        info.context
+    );
+    assert_eq!(
+        info,
+        generator.info(),
+        "the model says two things about itself"
+    );
 }
 
 /// Counts more tokens when there is more to read.
 pub fn counts_more_for_more(generator: &dyn Generator) {
     let short = prompt("one two three");
-    let mut long = short.clone();
-    long.messages[0].text = "one two three four five six seven eight nine ten".to_owned();
-    let mut told = short.clone();
-    told.system = "You are a helpful member of this chat.".to_owned();
+    let long = prompt("one two three four five six seven eight nine ten");
+    let told = Prompt {
+        system: "You are a helpful member of this chat.".to_owned(),
+        ..short.clone()
+    };
     let base = generator.count_tokens(&short);
     assert!(base > 0, "a message counts for nothing");
-    assert!(generator.count_tokens(&long) > base, "a longer message counts for no more");
-    assert!(generator.count_tokens(&told) > base, "the system's part counts for nothing");
+    assert!(
+        generator.count_tokens(&long) > base,
+        "a longer message counts for no more"
+    );
+    assert!(
+        generator.count_tokens(&told) > base,
+        "the system's part counts for nothing"
+    );
 }
 
 /// Yields text, then exactly one [`Chunk::Done`], then nothing.
 pub async fn ends_with_one_done(generator: &dyn Generator) {
     let request = request("Say something about the sea.", Sampling::greedy(), 16);
-    let mut stream = generator.generate(request).await.expect("the model answers");
+    let mut stream = generator
+        .generate(request)
+        .await
+        .expect("the model answers");
     let mut done = 0;
     while let Some(item) = stream.next().await {
         assert_eq!(done, 0, "something came after the end: {item:?}");
@@ -66,7 +84,10 @@ pub async fn ends_with_one_done(generator: &dyn Generator) {
             Chunk::Done { tokens, .. } => {
                 done += 1;
                 assert!(tokens.prompt > 0, "the prompt took nothing");
-                assert!(tokens.cached <= tokens.prompt, "more was spared than there was");
+                assert!(
+                    tokens.cached <= tokens.prompt,
+                    "more was spared than there was"
+                );
             }
         }
     }
@@ -78,9 +99,17 @@ pub async fn keeps_to_max_tokens(generator: &dyn Generator) {
     let long = "Repeat: one two three four five six seven eight nine ten eleven twelve.";
     let answer = answer(generator, request(long, Sampling::greedy(), 3)).await;
     let answer = answer.expect("the model answers");
-    assert!(answer.tokens.reply <= 3, "{} tokens, 3 allowed", answer.tokens.reply);
+    assert!(
+        answer.tokens.reply <= 3,
+        "{} tokens, 3 allowed",
+        answer.tokens.reply
+    );
     if answer.tokens.reply == 3 && answer.finish != Finish::Length {
-        assert_eq!(answer.finish, Finish::Stop, "a short answer is complete or cut");
+        assert_eq!(
+            answer.finish,
+            Finish::Stop,
+            "a short answer is complete or cut"
+        );
     }
 }
 
@@ -96,10 +125,18 @@ pub async fn hides_stop_strings(generator: &dyn Generator) {
     if stop.is_empty() {
         return;
     }
-    let sampling = Sampling { stop: vec![stop.clone()], ..Sampling::greedy() };
-    let cut = answer(generator, request(asked, sampling, 24)).await.expect("the model answers");
+    let sampling = Sampling {
+        stop: vec![stop.clone()],
+        ..Sampling::greedy()
+    };
+    let cut = answer(generator, request(asked, sampling, 24))
+        .await
+        .expect("the model answers");
     let expected = &free[..free.find(&stop).expect("it was taken from there")];
-    assert_eq!(cut.text, expected, "the answer does not end right before {stop:?}");
+    assert_eq!(
+        cut.text, expected,
+        "the answer does not end right before {stop:?}"
+    );
     assert_eq!(cut.finish, Finish::Stop);
 }
 
@@ -115,7 +152,10 @@ pub async fn repeats_greedy_answers(generator: &dyn Generator) {
 pub async fn survives_dropped_streams(generator: &dyn Generator) {
     for _ in 0..4 {
         let request = request("Tell a long story of the sea.", Sampling::greedy(), 64);
-        let mut stream = generator.generate(request).await.expect("the model answers");
+        let mut stream = generator
+            .generate(request)
+            .await
+            .expect("the model answers");
         drop(stream.next().await);
     }
     ends_with_one_done(generator).await;
@@ -129,15 +169,15 @@ pub async fn answers_many_at_once(generator: &dyn Generator) {
     for (text, answer) in asked.into_iter().zip(together) {
         let alone = ask(text).await.expect("the model answers");
         let answer = answer.expect("the model answers among others");
-        assert_eq!(answer.text, alone.text, "{text:?} is answered otherwise among others");
+        assert_eq!(
+            answer.text, alone.text,
+            "{text:?} is answered otherwise among others"
+        );
     }
 }
 
 /// Asks and waits for the whole answer.
-pub async fn answer(
-    generator: &dyn Generator,
-    request: Request,
-) -> Result<Answer, GenerateError> {
+pub async fn answer(generator: &dyn Generator, request: Request) -> Result<Answer, GenerateError> {
     collect(generator.generate(request).await?).await
 }
 
@@ -151,7 +191,13 @@ pub async fn collect(mut stream: TextStream) -> Result<Answer, GenerateError> {
         match chunk? {
             Chunk::Text(piece) => text.push_str(&piece),
             Chunk::Restart { .. } => text.clear(),
-            Chunk::Done { finish, tokens, .. } => return Ok(Answer { text, finish, tokens }),
+            Chunk::Done { finish, tokens, .. } => {
+                return Ok(Answer {
+                    text,
+                    finish,
+                    tokens,
+                });
+            }
         }
     }
     Err(GenerateError::Broken("no end".into()))
@@ -165,6 +211,9 @@ pub fn request(text: &str, sampling: Sampling, max_tokens: usize) -> Request {
 fn prompt(text: &str) -> Prompt {
     Prompt {
         system: String::new(),
-        messages: vec![PromptMessage { role: Role::User, text: text.to_owned() }],
+        messages: vec![PromptMessage {
+            role: Role::User,
+            text: text.to_owned(),
+        }],
     }
 }

@@ -53,7 +53,10 @@ pub enum GenerateError {
 impl GenerateError {
     /// Whether the same model may answer if asked again.
     pub fn worth_retrying(&self) -> bool {
-        matches!(self, Self::Transient { .. } | Self::Timeout { .. } | Self::Broken(_))
+        matches!(
+            self,
+            Self::Transient { .. } | Self::Timeout { .. } | Self::Broken(_)
+        )
     }
 
     /// A short name for metrics and logs.

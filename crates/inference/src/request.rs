@@ -84,14 +84,24 @@ impl Request {
         sampling: Sampling,
         max_tokens: usize,
     ) -> Result<Self, RequestError> {
-        if prompt.messages.last().is_none_or(|last| last.role == Role::Assistant) {
+        if prompt
+            .messages
+            .last()
+            .is_none_or(|last| last.role == Role::Assistant)
+        {
             return Err(RequestError::NothingToAnswer);
         }
         if max_tokens == 0 {
             return Err(RequestError::NoTokens);
         }
         sampling.check()?;
-        Ok(Self { prompt, sampling, max_tokens, cache: None, background: false })
+        Ok(Self {
+            prompt,
+            sampling,
+            max_tokens,
+            cache: None,
+            background: false,
+        })
     }
 
     /// Names the conversation whose earlier computations may be used again.
@@ -153,12 +163,20 @@ impl Default for Sampling {
 impl Sampling {
     /// Always the most likely token.
     pub fn greedy() -> Self {
-        Self { temperature: 0.0, top_p: 1.0, ..Self::default() }
+        Self {
+            temperature: 0.0,
+            top_p: 1.0,
+            ..Self::default()
+        }
     }
 
     fn check(&self) -> Result<(), RequestError> {
         let within = |name, value: f32, low: f32, high: f32| {
-            if (low..=high).contains(&value) { Ok(()) } else { Err(RequestError::OutOfRange(name)) }
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(RequestError::OutOfRange(name))
+            }
         };
         within("temperature", self.temperature, 0.0, 5.0)?;
         within("top_p", self.top_p, 0.0, 1.0)?;

@@ -52,7 +52,11 @@ impl Scripted {
     /// A generator of this name with a context of 4096 tokens and no script yet.
     pub fn new(name: impl Into<ModelName>) -> Self {
         Self {
-            info: ModelInfo { name: name.into(), context: 4096, local: true },
+            info: ModelInfo {
+                name: name.into(),
+                context: 4096,
+                local: true,
+            },
             scripts: Mutex::default(),
             requests: Mutex::default(),
             open: Arc::default(),
@@ -82,12 +86,18 @@ impl Scripted {
 
     /// As [`Scripted::then`], while it is in use.
     pub fn push(&self, script: Script) {
-        self.scripts.lock().unwrap_or_else(PoisonError::into_inner).push_back(script);
+        self.scripts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(script);
     }
 
     /// What it was asked so far, oldest first.
     pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many of its streams are neither finished nor dropped.
@@ -96,7 +106,11 @@ impl Scripted {
     }
 
     fn next_script(&self, request: &Request) -> Script {
-        let next = self.scripts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let next = self
+            .scripts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front();
         next.unwrap_or_else(|| Script::echo(request))
     }
 }
@@ -109,17 +123,23 @@ impl Generator for Scripted {
 
     fn count_tokens(&self, prompt: &Prompt) -> usize {
         let texts = prompt.messages.iter().map(|message| &message.text);
-        texts.chain([&prompt.system]).map(|text| words(text).count()).sum()
+        texts
+            .chain([&prompt.system])
+            .map(|text| words(text).count())
+            .sum()
     }
 
     async fn generate(&self, request: Request) -> Result<TextStream, GenerateError> {
         let mut steps = self.next_script(&request).steps;
         let open = Open::new(&self.open);
-        let mut tokens = TokenCount {
+        let tokens = TokenCount {
             prompt: self.count_tokens(request.prompt()) as u64,
             ..TokenCount::default()
         };
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request);
 
         // Everything up to the first piece of text happens before the stream exists, as with an
         // endpoint that answers the request itself with an error.
@@ -132,8 +152,9 @@ impl Generator for Scripted {
         }
 
         let model = self.info.name.clone();
-        let stream = futures::stream::unfold((steps, open), move |(mut steps, open)| {
+        let stream = futures::stream::unfold((steps, tokens, open), move |state| {
             let model = model.clone();
+            let (mut steps, mut tokens, open) = state;
             async move {
                 let item = loop {
                     match steps.pop_front()? {
@@ -144,10 +165,16 @@ impl Generator for Scripted {
                         Step::Wait(duration) => tokio::time::sleep(duration).await,
                         Step::Hang => std::future::pending().await,
                         Step::Refuse(error) | Step::Fail(error) => break Err(error),
-                        Step::Done(finish) => break Ok(Chunk::Done { finish, tokens, model }),
+                        Step::Done(finish) => {
+                            break Ok(Chunk::Done {
+                                finish,
+                                tokens,
+                                model,
+                            });
+                        }
                     }
                 };
-                Some((item, (steps, open)))
+                Some((item, (steps, tokens, open)))
             }
         });
         Ok(stream.boxed())
@@ -175,7 +202,9 @@ impl Script {
     /// Says this word by word.
     #[must_use]
     pub fn text(self, text: &str) -> Self {
-        words(text).fold(self, |script, word| script.step(Step::Text(word.to_owned())))
+        words(text).fold(self, |script, word| {
+            script.step(Step::Text(word.to_owned()))
+        })
     }
 
     /// Waits.
@@ -209,12 +238,23 @@ impl Script {
     }
 
     fn echo(request: &Request) -> Self {
-        let said = request.prompt().messages.last().map_or("", |last| last.text.as_str());
+        let said = request
+            .prompt()
+            .messages
+            .last()
+            .map_or("", |last| last.text.as_str());
         let stops = &request.sampling().stop;
-        let end = stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| said.find(stop));
+        let end = stops
+            .iter()
+            .filter(|stop| !stop.is_empty())
+            .filter_map(|stop| said.find(stop));
         let said = &said[..end.min().unwrap_or(said.len())];
         let limit = request.max_tokens();
-        let finish = if words(said).count() > limit { Finish::Length } else { Finish::Stop };
+        let finish = if words(said).count() > limit {
+            Finish::Length
+        } else {
+            Finish::Stop
+        };
         let kept: String = words(said).take(limit).collect();
         Self::new().text(&kept).finish(finish)
     }

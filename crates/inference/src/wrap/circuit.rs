@@ -61,7 +61,10 @@ struct Resting;
 
 impl Default for Fuse {
     fn default() -> Self {
-        Self { failures: 3, rest: Duration::from_secs(30) }
+        Self {
+            failures: 3,
+            rest: Duration::from_secs(30),
+        }
     }
 }
 
@@ -70,7 +73,11 @@ impl Default for Fuse {
 impl Circuit {
     /// Watches over `inner`.
     pub fn new(inner: Arc<dyn Generator>, fuse: Fuse) -> Self {
-        Self { inner, fuse, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
+        Self {
+            inner,
+            fuse,
+            state: Arc::new(Mutex::new(State::Closed { failures: 0 })),
+        }
     }
 
     /// Whether requests fail at once now.
@@ -94,7 +101,12 @@ impl Circuit {
         if trial {
             *state = State::Trial;
         }
-        Ok(Attempt { state: Arc::clone(&self.state), fuse: self.fuse, trial, decided: false })
+        Ok(Attempt {
+            state: Arc::clone(&self.state),
+            fuse: self.fuse,
+            trial,
+            decided: false,
+        })
     }
 }
 
@@ -117,8 +129,8 @@ impl Generator for Circuit {
                 return Err(error);
             }
         };
-        let stream = futures::stream::unfold((stream, attempt), |(mut stream, mut attempt)| {
-            async move {
+        let stream =
+            futures::stream::unfold((stream, attempt), |(mut stream, mut attempt)| async move {
                 let item = stream.next().await;
                 match &item {
                     Some(Ok(Chunk::Done { .. })) => attempt.succeeded(),
@@ -127,8 +139,7 @@ impl Generator for Circuit {
                     None => attempt.broke_off(),
                 }
                 item.map(|item| (item, (stream, attempt)))
-            }
-        });
+            });
         Ok(stream.boxed())
     }
 }
@@ -163,7 +174,9 @@ impl Attempt {
             State::Open { .. } | State::Trial => return,
         };
         *state = if failures >= self.fuse.failures {
-            State::Open { until: Instant::now() + self.fuse.rest }
+            State::Open {
+                until: Instant::now() + self.fuse.rest,
+            }
         } else {
             State::Closed { failures }
         };
@@ -173,13 +186,18 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if self.trial && !self.decided {
-            *lock(&self.state) = State::Open { until: Instant::now() };
+            *lock(&self.state) = State::Open {
+                until: Instant::now(),
+            };
         }
     }
 }
 
 fn resting(after: Option<Duration>) -> GenerateError {
-    GenerateError::Transient { after, source: Box::new(Resting) }
+    GenerateError::Transient {
+        after,
+        source: Box::new(Resting),
+    }
 }
 
 /// A poisoned lock holds a whole state all the same: each change is one assignment.
@@ -195,16 +213,29 @@ mod tests {
     use crate::testing::{Script, Scripted};
 
     fn broken() -> Script {
-        Script::new().text("so ").fail(GenerateError::Broken("reset".into()))
+        Script::new()
+            .text("so ")
+            .fail(GenerateError::Broken("reset".into()))
     }
 
     fn circuit(scripts: Vec<Script>) -> (Arc<Scripted>, Circuit) {
         let inner = Arc::new(scripts.into_iter().fold(Scripted::new("m"), Scripted::then));
-        (inner.clone(), Circuit::new(inner, Fuse { failures: 2, rest: Duration::from_secs(30) }))
+        (
+            inner.clone(),
+            Circuit::new(
+                inner,
+                Fuse {
+                    failures: 2,
+                    rest: Duration::from_secs(30),
+                },
+            ),
+        )
     }
 
     async fn ask(circuit: &Circuit) -> bool {
-        answer(circuit, request("hi", Sampling::greedy(), 9)).await.is_ok()
+        answer(circuit, request("hi", Sampling::greedy(), 9))
+            .await
+            .is_ok()
     }
 
     #[tokio::test(start_paused = true)]
@@ -228,7 +259,11 @@ mod tests {
         assert!(!ask(&circuit).await);
         assert!(circuit.resting());
         assert!(!ask(&circuit).await);
-        assert_eq!(inner.requests().len(), 4, "the model was asked while it rested");
+        assert_eq!(
+            inner.requests().len(),
+            4,
+            "the model was asked while it rested"
+        );
 
         tokio::time::advance(Duration::from_secs(30)).await;
         assert!(!ask(&circuit).await, "the trial fails");
@@ -255,7 +290,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_prompt_is_not_the_models_fault() {
-        let too_long = || Script::refuses(GenerateError::TooLong { tokens: 9, limit: 8 });
+        let too_long = || {
+            Script::refuses(GenerateError::TooLong {
+                tokens: 9,
+                limit: 8,
+            })
+        };
         let (_, circuit) = circuit(vec![too_long(), too_long(), too_long()]);
         for _ in 0..3 {
             assert!(!ask(&circuit).await);

@@ -42,7 +42,11 @@ struct Relay {
 impl Fallback {
     /// Asks `first`, and the others in their order when that fails.
     pub fn new(first: Arc<dyn Generator>, others: Vec<Arc<dyn Generator>>) -> Self {
-        Self { first, others, on_failure: Arc::new(|_, _| {}) }
+        Self {
+            first,
+            others,
+            on_failure: Arc::new(|_, _| {}),
+        }
     }
 
     /// Tells `on_failure` of each failure, for metrics.
@@ -63,13 +67,20 @@ impl Generator for Fallback {
     /// by any of them.
     fn info(&self) -> ModelInfo {
         let info = self.first.info();
-        let context = self.all().map(|model| model.info().context).min().unwrap_or(info.context);
+        let context = self
+            .all()
+            .map(|model| model.info().context)
+            .min()
+            .unwrap_or(info.context);
         ModelInfo { context, ..info }
     }
 
     /// The most that any of them counts.
     fn count_tokens(&self, prompt: &Prompt) -> usize {
-        self.all().map(|model| model.count_tokens(prompt)).max().unwrap_or(0)
+        self.all()
+            .map(|model| model.count_tokens(prompt))
+            .max()
+            .unwrap_or(0)
     }
 
     async fn generate(&self, request: Request) -> Result<TextStream, GenerateError> {
@@ -170,16 +181,24 @@ mod tests {
     async fn relay(scripts: [Script; 3]) -> (Vec<String>, Vec<String>) {
         let [a, b, c] = ["a", "b", "c"].map(Scripted::new);
         let [first, second, third] = scripts;
-        let models: [Arc<dyn Generator>; 3] =
-            [Arc::new(a.then(first)), Arc::new(b.then(second)), Arc::new(c.then(third))];
+        let models: [Arc<dyn Generator>; 3] = [
+            Arc::new(a.then(first)),
+            Arc::new(b.then(second)),
+            Arc::new(c.then(third)),
+        ];
         let [a, b, c] = models;
         let failures = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&failures);
         let fallback = Fallback::new(a, vec![b, c]).observed_by(Arc::new(move |model, error| {
-            seen.lock().unwrap().push(format!("{model} {}", error.kind()));
+            seen.lock()
+                .unwrap()
+                .push(format!("{model} {}", error.kind()));
         }));
         let mut chunks = Vec::new();
-        match fallback.generate(request("hi", Sampling::greedy(), 9)).await {
+        match fallback
+            .generate(request("hi", Sampling::greedy(), 9))
+            .await
+        {
             Err(error) => chunks.push(format!("refused: {}", error.kind())),
             Ok(mut stream) => {
                 while let Some(item) = stream.next().await {
@@ -228,12 +247,20 @@ mod tests {
                 vec!["a broken", "b refused"],
             ),
             (
-                [Script::new().text("cut "), Script::new().text("off "), Script::says("fine")],
+                [
+                    Script::new().text("cut "),
+                    Script::new().text("off "),
+                    Script::says("fine"),
+                ],
                 vec!["cut ", "restart b", "off ", "restart c", "fine", "done c"],
                 vec!["a broken", "b broken"],
             ),
             (
-                [Script::new().text("so ").fail(broken()), Script::new(), Script::new()],
+                [
+                    Script::new().text("so ").fail(broken()),
+                    Script::new(),
+                    Script::new(),
+                ],
                 vec!["so ", "restart b", "restart c", "failed: broken"],
                 vec!["a broken", "b broken", "c broken"],
             ),
@@ -243,7 +270,11 @@ mod tests {
                 vec!["a broken", "b broken", "c refused"],
             ),
             (
-                [Script::new().text("x").finish(Finish::Length).text("y"), unused(), unused()],
+                [
+                    Script::new().text("x").finish(Finish::Length).text("y"),
+                    unused(),
+                    unused(),
+                ],
                 vec!["x", "done a"],
                 vec![],
             ),
@@ -262,7 +293,11 @@ mod tests {
         let info = Fallback::new(large, vec![small]).info();
         assert_eq!(
             info,
-            ModelInfo { name: ModelName::from("large"), context: 512, local: false }
+            ModelInfo {
+                name: ModelName::from("large"),
+                context: 512,
+                local: false
+            }
         );
     }
 
@@ -270,7 +305,9 @@ mod tests {
     async fn a_dropped_stream_stops_the_model() {
         let model = Arc::new(Scripted::new("a").then(Script::new().text("well").hang()));
         let fallback = Fallback::new(model.clone(), Vec::new());
-        let stream = fallback.generate(request("hi", Sampling::greedy(), 9)).await;
+        let stream = fallback
+            .generate(request("hi", Sampling::greedy(), 9))
+            .await;
         let mut stream = stream.expect("it begins");
         assert!(stream.next().await.is_some());
         assert_eq!(model.open_streams(), 1);

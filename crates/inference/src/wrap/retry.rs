@@ -55,11 +55,18 @@ impl Backoff {
         if !error.worth_retrying() || failure + 1 >= self.attempts {
             return None;
         }
-        let whole = self.base.saturating_mul(2_u32.saturating_pow(failure)).min(self.max);
+        let whole = self
+            .base
+            .saturating_mul(2_u32.saturating_pow(failure))
+            .min(self.max);
         let wait = whole.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0);
         match error {
-            GenerateError::Transient { after: Some(after), .. } if *after > self.max => None,
-            GenerateError::Transient { after: Some(after), .. } => Some(wait.max(*after)),
+            GenerateError::Transient {
+                after: Some(after), ..
+            } if *after > self.max => None,
+            GenerateError::Transient {
+                after: Some(after), ..
+            } => Some(wait.max(*after)),
             _ => Some(wait),
         }
     }
@@ -70,7 +77,11 @@ impl Backoff {
 impl Retry {
     /// Tries `inner` again as the backoff says.
     pub fn new(inner: Arc<dyn Generator>, backoff: Backoff, random: Random) -> Self {
-        Self { inner, backoff, random }
+        Self {
+            inner,
+            backoff,
+            random,
+        }
     }
 
     /// Asks once and waits for the first chunk, since only before it another try is possible.
@@ -127,7 +138,10 @@ mod tests {
     use crate::testing::{Script, Scripted};
 
     fn transient(after: Option<u64>) -> GenerateError {
-        GenerateError::Transient { after: after.map(Duration::from_secs), source: "busy".into() }
+        GenerateError::Transient {
+            after: after.map(Duration::from_secs),
+            source: "busy".into(),
+        }
     }
 
     /// Asks once; the answer, the number of attempts and the seconds they took.
@@ -141,7 +155,11 @@ mod tests {
         let retry = Retry::new(inner.clone(), backoff, Arc::new(|| 0.0));
         let started = Instant::now();
         let answer = contract::answer(&retry, request("hi", Sampling::greedy(), 9)).await;
-        (answer, inner.requests().len(), started.elapsed().as_secs_f64().round())
+        (
+            answer,
+            inner.requests().len(),
+            started.elapsed().as_secs_f64().round(),
+        )
     }
 
     #[tokio::test(start_paused = true)]
@@ -161,9 +179,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_before_the_first_chunk_of_a_stream_is_tried_again() {
         let broken = GenerateError::Broken("reset".into());
-        let scripts = vec![Script::new().fail(broken), Script::new(), Script::says("fine")];
+        let scripts = vec![
+            Script::new().fail(broken),
+            Script::new(),
+            Script::says("fine"),
+        ];
         let (answer, attempts, _) = ask(scripts).await;
-        assert_eq!((answer.expect("at last").text.as_str(), attempts), ("fine", 3));
+        assert_eq!(
+            (answer.expect("at last").text.as_str(), attempts),
+            ("fine", 3)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,12 +214,19 @@ mod tests {
         for error in [
             GenerateError::Quota("no money".into()),
             GenerateError::Refused("bad key".into()),
-            GenerateError::TooLong { tokens: 9, limit: 8 },
+            GenerateError::TooLong {
+                tokens: 9,
+                limit: 8,
+            },
             GenerateError::OutOfOrder("dead".into()),
         ] {
             let kind = error.kind();
             let (answer, attempts, seconds) = ask(vec![Script::refuses(error)]).await;
-            assert_eq!((answer.is_ok(), attempts, seconds), (false, 1, 0.0), "{kind}");
+            assert_eq!(
+                (answer.is_ok(), attempts, seconds),
+                (false, 1, 0.0),
+                "{kind}"
+            );
         }
     }
 

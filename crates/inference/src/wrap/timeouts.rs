@@ -68,13 +68,21 @@ impl Generator for Timeouts {
     }
 
     async fn generate(&self, request: Request) -> Result<TextStream, GenerateError> {
-        let Patience { first_token, between_tokens, total } = self.patience;
+        let Patience {
+            first_token,
+            between_tokens,
+            total,
+        } = self.patience;
         let total = Deadline::after("total", total);
         let first = Deadline::after("first token", first_token);
         let wait = first.or_sooner(total);
         let stream = wait.watch(self.inner.generate(request)).await??;
 
-        let watched = Watched { stream: Some(stream), wait: first, total };
+        let watched = Watched {
+            stream: Some(stream),
+            wait: first,
+            total,
+        };
         let stream = futures::stream::unfold(watched, move |mut watched| async move {
             let mut stream = watched.stream.take()?;
             let wait = watched.wait.or_sooner(watched.total);
@@ -103,7 +111,11 @@ impl Generator for Timeouts {
 
 impl Deadline {
     fn after(phase: &'static str, limit: Duration) -> Self {
-        let at = if limit.is_zero() { None } else { Instant::now().checked_add(limit) };
+        let at = if limit.is_zero() {
+            None
+        } else {
+            Instant::now().checked_add(limit)
+        };
         Self { at, phase, limit }
     }
 
@@ -120,7 +132,10 @@ impl Deadline {
             None => Ok(work.await),
             Some(at) => timeout_at(at, work)
                 .await
-                .map_err(|_| GenerateError::Timeout { phase: self.phase, limit: self.limit }),
+                .map_err(|_| GenerateError::Timeout {
+                    phase: self.phase,
+                    limit: self.limit,
+                }),
         }
     }
 }
@@ -135,7 +150,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn patience() -> Patience {
-        Patience { first_token: 30 * SECOND, between_tokens: 20 * SECOND, total: 100 * SECOND }
+        Patience {
+            first_token: 30 * SECOND,
+            between_tokens: 20 * SECOND,
+            total: 100 * SECOND,
+        }
     }
 
     async fn fails_in(script: Script) -> (&'static str, Duration, usize) {
@@ -146,7 +165,9 @@ mod tests {
             Ok(stream) => collect(stream).await.expect_err("it stalls"),
             Err(error) => error,
         };
-        let GenerateError::Timeout { phase, .. } = error else { panic!("{error:?}") };
+        let GenerateError::Timeout { phase, .. } = error else {
+            panic!("{error:?}")
+        };
         (phase, started.elapsed(), inner.open_streams())
     }
 
@@ -166,14 +187,21 @@ mod tests {
         let stalled = Script::new().wait(29 * SECOND).text("well").hang();
         assert_eq!(fails_in(stalled).await, ("between tokens", 49 * SECOND, 0));
 
-        let endless = (0..30).fold(Script::new(), |script, _| script.text("on ").wait(9 * SECOND));
+        let endless = (0..30).fold(Script::new(), |script, _| {
+            script.text("on ").wait(9 * SECOND)
+        });
         assert_eq!(fails_in(endless).await, ("total", 100 * SECOND, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn zero_waits_for_ever() {
         let day = 86_400 * SECOND;
-        let script = Script::new().wait(day).text("a ").wait(day).text("b").done();
+        let script = Script::new()
+            .wait(day)
+            .text("a ")
+            .wait(day)
+            .text("b")
+            .done();
         let inner = Arc::new(Scripted::new("m").then(script));
         let watched = Timeouts::new(inner, Patience::default());
         let answer = contract::answer(&watched, request("hi", Sampling::greedy(), 9)).await;
