@@ -82,7 +82,9 @@ pub struct NewDelivery {
     /// The part of the reply, from 0.
     ///
     /// When the turn has a delivery with this part already (opened while it ran), that one is
-    /// given the new content and is pending again.
+    /// given the new content and is pending again (an edit of the message that it has); only if it
+    /// was sending or in doubt without a message it is in doubt, to be settled with the new
+    /// content: probing by an edit then completes the lost message.
     pub part: u32,
     /// Where it goes.
     pub place: Place,

@@ -40,6 +40,10 @@ pub trait Turns: Send + Sync {
         before: TurnId,
     ) -> Result<Option<TurnId>, StorageError>;
 
+    /// Whether an earlier turn of the same conversation was stopped and ended (as cancelled) after
+    /// this turn had arrived: what a stop command answers by.
+    async fn stopped_by(&self, turn: TurnId) -> Result<bool, StorageError>;
+
     /// Ends a turn: its end, what we said, the deliveries and the usage, in one transaction.
     ///
     /// Returns the deliveries that now wait. A turn that has its end keeps it: then nothing
