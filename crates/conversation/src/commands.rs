@@ -19,8 +19,19 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Every command, in the order of menus; those for admins last.
 pub(crate) const NAMES: [&str; 13] = [
-    "start", "help", "new", STOP, RETRY, "undo", "model", "persona", "usage", "export",
-    "forget_me", "status", "reload",
+    "start",
+    "help",
+    "new",
+    STOP,
+    RETRY,
+    "undo",
+    "model",
+    "persona",
+    "usage",
+    "export",
+    "forget_me",
+    "status",
+    "reload",
 ];
 const FOR_ADMINS: [&str; 2] = ["status", "reload"];
 
@@ -33,7 +44,9 @@ pub fn menu(language: Language) -> Vec<(String, String)> {
 
 /// The names that a person may use.
 pub(crate) fn names(admin: bool) -> impl Iterator<Item = &'static str> {
-    NAMES.into_iter().filter(move |name| admin || !FOR_ADMINS.contains(name))
+    NAMES
+        .into_iter()
+        .filter(move |name| admin || !FOR_ADMINS.contains(name))
 }
 
 /// Whether there is such a command.
@@ -47,7 +60,13 @@ pub(crate) async fn run(
     conversation: &Conversation,
     command: &Command,
 ) -> Result<(TurnEnd, String), Halt> {
-    let Answering { shared, settings, turn, end, .. } = answering;
+    let Answering {
+        shared,
+        settings,
+        turn,
+        end,
+        ..
+    } = answering;
     let storage = &shared.storage;
     let language = turn.language;
     let admin = settings.is_admin(&turn.person);
@@ -71,13 +90,21 @@ pub(crate) async fn run(
         STOP => {
             let stopped = || storage.stopped_by(turn.id);
             let stopped = patiently(end, "read what was stopped", stopped).await?;
-            say(if stopped { Text::Stopped } else { Text::NothingToStop })
+            say(if stopped {
+                Text::Stopped
+            } else {
+                Text::NothingToStop
+            })
         }
         "undo" if command.rest == "summary" => {
             let now = shared.clock.now();
             let undo = || storage.undo_summary(turn.conversation, now);
             let undone = patiently(end, "take a summary back", undo).await?;
-            say(if undone { Text::SummaryUndone } else { Text::NothingToUndo })
+            say(if undone {
+                Text::SummaryUndone
+            } else {
+                Text::NothingToUndo
+            })
         }
         "undo" => {
             let last = || storage.last_chat(turn.conversation, turn.id);
@@ -86,7 +113,11 @@ pub(crate) async fn run(
             };
             let undo = || storage.undo_turn(last);
             let undone = patiently(end, "take a turn back", undo).await?;
-            say(if undone { Text::Undone } else { Text::NothingToUndo })
+            say(if undone {
+                Text::Undone
+            } else {
+                Text::NothingToUndo
+            })
         }
         "model" => model(answering, conversation, &command.rest).await,
         "persona" => persona(answering, conversation, &command.rest).await,
@@ -97,10 +128,14 @@ pub(crate) async fn run(
             let value = patiently(end, "export a person", export).await?;
             let json = serde_json::to_string_pretty(&value).unwrap_or_default();
             if json.chars().count() > EXPORT_CHARS_MAX {
-                say(Text::ExportTooLarge { person: &turn.person.to_string() })
+                say(Text::ExportTooLarge {
+                    person: &turn.person.to_string(),
+                })
             } else {
                 // A fence that the JSON cannot close.
-                say(Text::Export { json: &json.replace("```", "\\u0060\\u0060\\u0060") })
+                say(Text::Export {
+                    json: &json.replace("```", "\\u0060\\u0060\\u0060"),
+                })
             }
         }
         "forget_me" if !is_yes(&command.rest) => say(Text::ConfirmForget),
@@ -111,15 +146,22 @@ pub(crate) async fn run(
         }
         "status" => status(answering).await,
         "reload" => match shared.operator.reload().await {
-            Ok((version, restart)) => say(Text::Reloaded { version, restart: &restart }),
-            Err(problems) => say(Text::ReloadRefused { problems: &problems }),
+            Ok((version, restart)) => say(Text::Reloaded {
+                version,
+                restart: &restart,
+            }),
+            Err(problems) => say(Text::ReloadRefused {
+                problems: &problems,
+            }),
         },
         name => refuse(Text::UnknownCommand { name }),
     }
 }
 
 fn is_yes(text: &str) -> bool {
-    ["yes", "是"].iter().any(|yes| text.eq_ignore_ascii_case(yes))
+    ["yes", "是"]
+        .iter()
+        .any(|yes| text.eq_ignore_ascii_case(yes))
 }
 
 async fn model(
@@ -127,21 +169,43 @@ async fn model(
     conversation: &Conversation,
     wanted: &str,
 ) -> Result<(TurnEnd, String), Halt> {
-    let Answering { shared, settings, turn, end, .. } = answering;
+    let Answering {
+        shared,
+        settings,
+        turn,
+        end,
+        ..
+    } = answering;
     let persona = settings.persona(conversation.persona.as_ref(), &turn.place.account);
-    let models = persona.map(|persona| persona.models.clone()).unwrap_or_default();
+    let models = persona
+        .map(|persona| persona.models.clone())
+        .unwrap_or_default();
     let names: Vec<String> = models.iter().map(ToString::to_string).collect();
     let text = if wanted.is_empty() {
-        let chosen = conversation.model.as_ref().filter(|name| models.contains(name));
-        let current = chosen.or(models.first()).map(ToString::to_string).unwrap_or_default();
-        Text::Models { names: &names, current: &current }.say(turn.language)
+        let chosen = conversation
+            .model
+            .as_ref()
+            .filter(|name| models.contains(name));
+        let current = chosen
+            .or(models.first())
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        Text::Models {
+            names: &names,
+            current: &current,
+        }
+        .say(turn.language)
     } else if names.iter().any(|name| name == wanted) {
         let name = ModelName::from(wanted);
         let set = || shared.storage.set_model(turn.conversation, Some(&name));
         patiently(end, "choose a model", set).await?;
         Text::ModelSet { name: wanted }.say(turn.language)
     } else {
-        Text::UnknownModel { name: &plain(wanted), names: &names }.say(turn.language)
+        Text::UnknownModel {
+            name: &plain(wanted),
+            names: &names,
+        }
+        .say(turn.language)
     };
     Ok((TurnEnd::Answered, text))
 }
@@ -151,46 +215,82 @@ async fn persona(
     conversation: &Conversation,
     wanted: &str,
 ) -> Result<(TurnEnd, String), Halt> {
-    let Answering { shared, settings, turn, end, .. } = answering;
+    let Answering {
+        shared,
+        settings,
+        turn,
+        end,
+        ..
+    } = answering;
     let mut names: Vec<String> = settings.personas.keys().map(ToString::to_string).collect();
     names.sort();
     let text = if wanted.is_empty() {
         let present = settings.persona(conversation.persona.as_ref(), &turn.place.account);
-        let current = present.map(|persona| persona.name.to_string()).unwrap_or_default();
-        Text::Personas { names: &names, current: &current }.say(turn.language)
+        let current = present
+            .map(|persona| persona.name.to_string())
+            .unwrap_or_default();
+        Text::Personas {
+            names: &names,
+            current: &current,
+        }
+        .say(turn.language)
     } else if names.iter().any(|name| name == wanted) {
         let name = PersonaName::from(wanted);
         let set = || shared.storage.set_persona(turn.conversation, Some(&name));
         patiently(end, "choose a persona", set).await?;
         Text::PersonaSet { name: wanted }.say(turn.language)
     } else {
-        Text::UnknownPersona { name: &plain(wanted), names: &names }.say(turn.language)
+        Text::UnknownPersona {
+            name: &plain(wanted),
+            names: &names,
+        }
+        .say(turn.language)
     };
     Ok((TurnEnd::Answered, text))
 }
 
 /// A person's word as it may stand between backticks.
 fn plain(word: &str) -> String {
-    word.chars().filter(|c| *c != '`' && !c.is_control()).take(64).collect()
+    word.chars()
+        .filter(|c| *c != '`' && !c.is_control())
+        .take(64)
+        .collect()
 }
 
 async fn usage(answering: &Answering<'_>) -> Result<(TurnEnd, String), Halt> {
-    let Answering { shared, turn, end, .. } = answering;
+    let Answering {
+        shared, turn, end, ..
+    } = answering;
     let since = turn.created_at.before(DAY);
     let all = || shared.storage.spent_by(&turn.person, since, turn.id);
-    let Spent { messages, tokens, money } = patiently(end, "read the usage", all).await?;
+    let Spent {
+        messages,
+        tokens,
+        money,
+    } = patiently(end, "read the usage", all).await?;
     let by_model = || shared.storage.spent_by_model(&turn.person, since);
     let models: Vec<(String, u64)> = patiently(end, "read the usage by model", by_model)
         .await?
         .into_iter()
         .map(|(name, spent)| (name.to_string(), spent.tokens))
         .collect();
-    let text = Text::Usage { messages, tokens, money, models: &models };
+    let text = Text::Usage {
+        messages,
+        tokens,
+        money,
+        models: &models,
+    };
     Ok((TurnEnd::Answered, text.say(turn.language)))
 }
 
 async fn status(answering: &Answering<'_>) -> Result<(TurnEnd, String), Halt> {
-    let Answering { shared, settings, turn, end, .. } = answering;
+    let Answering {
+        shared,
+        settings,
+        turn,
+        end,
+        ..
+    } = answering;
     let counts = || shared.storage.counts();
     let counts = patiently(end, "count", counts).await?;
     let mut lines = shared.operator.status();
@@ -202,7 +302,16 @@ async fn status(answering: &Answering<'_>) -> Result<(TurnEnd, String), Halt> {
         "turns: {} queued, {} running; deliveries: {} unsettled, {} in doubt",
         counts.queued, counts.running, counts.unsettled, counts.in_doubt
     ));
-    lines.push(format!("conversations: {}, people: {}", counts.conversations, counts.people));
+    lines.push(format!(
+        "conversations: {}, people: {}",
+        counts.conversations, counts.people
+    ));
     let list: Vec<String> = lines.iter().map(|line| format!("- {line}")).collect();
-    Ok((TurnEnd::Answered, Text::Status { lines: &list.join("\n") }.say(turn.language)))
+    Ok((
+        TurnEnd::Answered,
+        Text::Status {
+            lines: &list.join("\n"),
+        }
+        .say(turn.language),
+    ))
 }

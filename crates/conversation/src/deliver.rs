@@ -48,11 +48,17 @@ pub(crate) async fn place_early(
         // A process that died left it, and it may stand there already.
         match courier.settle(&**platform, &delivery).await.ok()? {
             Settled::Placed(message) => {
-                courier.mark(&mut delivery, DeliveryState::Sent, Some(message)).await.ok()?;
+                courier
+                    .mark(&mut delivery, DeliveryState::Sent, Some(message))
+                    .await
+                    .ok()?;
                 return delivery.message;
             }
             Settled::Absent => {
-                courier.mark(&mut delivery, DeliveryState::Sending, None).await.ok()?;
+                courier
+                    .mark(&mut delivery, DeliveryState::Sending, None)
+                    .await
+                    .ok()?;
             }
             Settled::Unknown => return None,
         }
@@ -104,13 +110,19 @@ impl Courier<'_> {
             warn!(account = %delivery.place.account, "no such account any more, delivery dropped");
             return self.mark(&mut delivery, DeliveryState::Dropped, None).await;
         };
-        let lost = matches!(delivery.state, DeliveryState::Sending | DeliveryState::InDoubt);
+        let lost = matches!(
+            delivery.state,
+            DeliveryState::Sending | DeliveryState::InDoubt
+        );
         let mut doubtful = lost && delivery.message.is_none();
         loop {
             let known = || self.shared.storage.place_state(&delivery.place);
             let known = patiently(self.end, "read a place", known).await?;
             if let Some(why) = known.unreachable {
-                info!(delivery = delivery.id.0, why, "the chat cannot be reached, dropped");
+                info!(
+                    delivery = delivery.id.0,
+                    why, "the chat cannot be reached, dropped"
+                );
                 return self.mark(&mut delivery, DeliveryState::Dropped, None).await;
             }
             if known.thread_gone {
@@ -123,7 +135,8 @@ impl Courier<'_> {
                     () = self.end.cancelled() => return Err(Halt::Ended),
                 }
             } else {
-                self.attempt(&**platform, &mut delivery, &mut doubtful).await?
+                self.attempt(&**platform, &mut delivery, &mut doubtful)
+                    .await?
             };
             match then {
                 Then::Settled => return Ok(()),
@@ -152,7 +165,8 @@ impl Courier<'_> {
         };
         let error = match sent {
             Ok(message) => {
-                self.mark(delivery, DeliveryState::Sent, Some(message)).await?;
+                self.mark(delivery, DeliveryState::Sent, Some(message))
+                    .await?;
                 metrics::counter!("tertulia_deliveries_total", "result" => "sent").increment(1);
                 return Ok(Then::Settled);
             }
@@ -160,7 +174,12 @@ impl Courier<'_> {
         };
         match error {
             DeliverError::Again { after, source } => {
-                warn!(delivery = delivery.id.0, error = describe(&*source), ?after, "not delivered");
+                warn!(
+                    delivery = delivery.id.0,
+                    error = describe(&*source),
+                    ?after,
+                    "not delivered"
+                );
                 self.mark(delivery, DeliveryState::Pending, None).await?;
                 return Ok(Then::After(after));
             }
@@ -169,7 +188,11 @@ impl Courier<'_> {
                 return Ok(Then::After(Duration::from_secs(1)));
             }
             DeliverError::InDoubt(source) => {
-                warn!(delivery = delivery.id.0, error = describe(&*source), "delivery in doubt");
+                warn!(
+                    delivery = delivery.id.0,
+                    error = describe(&*source),
+                    "delivery in doubt"
+                );
                 metrics::counter!("tertulia_deliveries_total", "result" => "in_doubt").increment(1);
                 self.mark(delivery, DeliveryState::InDoubt, None).await?;
                 *doubtful = delivery.message.is_none();
@@ -178,8 +201,11 @@ impl Courier<'_> {
             DeliverError::Unreachable(why) => {
                 let now = self.shared.clock.now();
                 let (account, chat) = (&delivery.place.account, &delivery.place.chat);
-                let reach =
-                    || self.shared.storage.set_reach(account, chat, Some(why.as_str()), now);
+                let reach = || {
+                    self.shared
+                        .storage
+                        .set_reach(account, chat, Some(why.as_str()), now)
+                };
                 patiently(self.end, "park a chat", reach).await?;
             }
             DeliverError::Moved(to) => {
@@ -204,11 +230,19 @@ impl Courier<'_> {
                 delivery.message = None;
             }
             DeliverError::Refused(source) if !delivery.content.spans.is_empty() => {
-                warn!(delivery = delivery.id.0, error = describe(&*source), "again without styles");
+                warn!(
+                    delivery = delivery.id.0,
+                    error = describe(&*source),
+                    "again without styles"
+                );
                 delivery.content = Styled::plain(delivery.content.text.as_str());
             }
             DeliverError::Refused(source) => {
-                error!(delivery = delivery.id.0, error = describe(&*source), "refused for good");
+                error!(
+                    delivery = delivery.id.0,
+                    error = describe(&*source),
+                    "refused for good"
+                );
                 metrics::counter!("tertulia_deliveries_total", "result" => "dropped").increment(1);
                 self.mark(delivery, DeliveryState::Dropped, None).await?;
                 return Ok(Then::Settled);
@@ -228,18 +262,26 @@ impl Courier<'_> {
         match self.settle(platform, delivery).await {
             Ok(Settled::Placed(message)) => {
                 info!(delivery = delivery.id.0, "found where it was in doubt");
-                self.mark(delivery, DeliveryState::Sent, Some(message)).await?;
+                self.mark(delivery, DeliveryState::Sent, Some(message))
+                    .await?;
                 Ok(Then::Settled)
             }
             Ok(settled) => {
                 // Losing an answer is worse than showing it twice.
-                let result = if settled == Settled::Absent { "absent" } else { "unknown" };
+                let result = if settled == Settled::Absent {
+                    "absent"
+                } else {
+                    "unknown"
+                };
                 metrics::counter!("tertulia_settled_total", "result" => result).increment(1);
                 self.mark(delivery, DeliveryState::Pending, None).await?;
                 Ok(Then::Again)
             }
             Err(DeliverError::Unreachable(why)) => {
-                info!(why = why.as_str(), "the chat of a doubtful delivery cannot be reached");
+                info!(
+                    why = why.as_str(),
+                    "the chat of a doubtful delivery cannot be reached"
+                );
                 self.mark(delivery, DeliveryState::Dropped, None).await?;
                 Ok(Then::Settled)
             }
@@ -252,7 +294,11 @@ impl Courier<'_> {
                 Ok(Then::Again)
             }
             Err(error) => {
-                warn!(delivery = delivery.id.0, error = describe(&error), "still in doubt");
+                warn!(
+                    delivery = delivery.id.0,
+                    error = describe(&error),
+                    "still in doubt"
+                );
                 *doubtful = true;
                 Ok(Then::After(SETTLE_PAUSE))
             }
@@ -265,8 +311,16 @@ impl Courier<'_> {
         delivery: &Delivery,
     ) -> Result<Settled, DeliverError> {
         let (account, chat) = (&delivery.place.account, &delivery.place.chat);
-        let after = self.shared.storage.last_message(account, chat).await.ok().flatten();
-        platform.settle(&outgoing(delivery, Urgency::Final), after.as_ref()).await
+        let after = self
+            .shared
+            .storage
+            .last_message(account, chat)
+            .await
+            .ok()
+            .flatten();
+        platform
+            .settle(&outgoing(delivery, Urgency::Final), after.as_ref())
+            .await
     }
 
     async fn mark(

@@ -76,7 +76,11 @@ impl Lanes {
 
     /// Lets the conversation's lane look for something to do.
     pub(crate) fn wake(&self, conversation: ConversationId) {
-        let mut lanes = self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self
+            .inner
+            .lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = lanes.get(&conversation) {
             lane.again.store(true, Ordering::Release);
             lane.wake.notify_one();
@@ -105,14 +109,21 @@ impl Lanes {
 
     /// How many conversations have something to do.
     pub(crate) fn len(&self) -> usize {
-        self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.inner
+            .lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// Begins nothing further, waits for what runs, and after `grace` has it given back.
     pub(crate) async fn drain(&self, grace: Duration) {
         self.inner.closing.cancel();
         self.inner.tracker.close();
-        if tokio::time::timeout(grace, self.inner.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(grace, self.inner.tracker.wait())
+            .await
+            .is_err()
+        {
             info!("the grace time is over, what still runs goes on after the restart");
             self.inner.end.cancel();
             // Long enough to tell the store; what it does not hear is taken up again all the same.
@@ -125,7 +136,10 @@ impl Lanes {
 
 impl Inner {
     async fn run(&self, conversation: ConversationId, lane: &Lane) {
-        if deliver::flush(&self.shared, conversation, &self.end).await.is_err() {
+        if deliver::flush(&self.shared, conversation, &self.end)
+            .await
+            .is_err()
+        {
             return;
         }
         loop {
@@ -143,7 +157,10 @@ impl Inner {
                     let begun = Instant::now();
                     let span = info_span!("turn", turn = turn.id.0);
                     let kept = self.one(&turn, begun).instrument(span).await;
-                    self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&turn.id);
+                    self.stops
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&turn.id);
                     drop(permit);
                     let flush = deliver::flush(&self.shared, conversation, &self.end);
                     if kept.is_err() || flush.await.is_err() {
@@ -177,7 +194,10 @@ impl Inner {
     /// Makes sure that a lane that returned early can be begun again; leaves its successor alone.
     fn retire(&self, conversation: ConversationId, lane: &Arc<Lane>) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if lanes.get(&conversation).is_some_and(|present| Arc::ptr_eq(present, lane)) {
+        if lanes
+            .get(&conversation)
+            .is_some_and(|present| Arc::ptr_eq(present, lane))
+        {
             lanes.remove(&conversation);
         }
     }
@@ -201,10 +221,16 @@ impl Inner {
             end: &self.end,
         };
         let answered = if turn.attempts > ATTEMPTS_MAX {
-            error!(attempts = turn.attempts, "this turn took the process down each time, given up");
+            error!(
+                attempts = turn.attempts,
+                "this turn took the process down each time, given up"
+            );
             Ok(answering.broken())
         } else {
-            match AssertUnwindSafe(answer::answer(&answering)).catch_unwind().await {
+            match AssertUnwindSafe(answer::answer(&answering))
+                .catch_unwind()
+                .await
+            {
                 Ok(answered) => answered,
                 Err(_) => {
                     error!("this turn panicked");
@@ -238,5 +264,9 @@ impl Inner {
 fn note(end: TurnEnd, took: Duration) {
     metrics::counter!("tertulia_turns_total", "end" => end.as_str()).increment(1);
     metrics::histogram!("tertulia_turn_seconds").record(took.as_secs_f64());
-    debug!(end = end.as_str(), seconds = took.as_secs_f64(), "turn ended");
+    debug!(
+        end = end.as_str(),
+        seconds = took.as_secs_f64(),
+        "turn ended"
+    );
 }

@@ -33,11 +33,16 @@ pub(crate) async fn check(
     let mut verdict = Verdict::Free;
     for (allowance, everybody) in [(&limits.per_person, false), (&limits.per_chat, true)] {
         for kind in Kind::ALL {
-            let Some(per) = kind.period(allowance) else { continue };
+            let Some(per) = kind.period(allowance) else {
+                continue;
+            };
             let since = turn.created_at.before(per);
             let ask = || async move {
                 if everybody {
-                    shared.storage.spent_in(turn.conversation, since, turn.id).await
+                    shared
+                        .storage
+                        .spent_in(turn.conversation, since, turn.id)
+                        .await
                 } else {
                     shared.storage.spent_by(&turn.person, since, turn.id).await
                 }
@@ -77,7 +82,10 @@ impl Kind {
         match self {
             Kind::Messages => match allowance.messages {
                 Some(rate) if spent.messages >= rate.amount => {
-                    Verdict::Refused(Text::TooManyMessages { amount: rate.amount, per: rate.per })
+                    Verdict::Refused(Text::TooManyMessages {
+                        amount: rate.amount,
+                        per: rate.per,
+                    })
                 }
                 _ => Verdict::Free,
             },
@@ -108,17 +116,36 @@ mod tests {
     fn what_is_used_up_is_refused_and_money_only_steps_down() {
         let day = Duration::from_secs(86_400);
         let allowance = Allowance {
-            messages: Some(Rate { amount: 2, per: Duration::from_secs(60) }),
-            tokens: Some(Rate { amount: 100, per: day }),
-            money: Some(Rate { amount: Money(50), per: day }),
+            messages: Some(Rate {
+                amount: 2,
+                per: Duration::from_secs(60),
+            }),
+            tokens: Some(Rate {
+                amount: 100,
+                per: day,
+            }),
+            money: Some(Rate {
+                amount: Money(50),
+                per: day,
+            }),
         };
-        let spent = |messages, tokens, money| Spent { messages, tokens, money: Money(money) };
+        let spent = |messages, tokens, money| Spent {
+            messages,
+            tokens,
+            money: Money(money),
+        };
         let judge = |kind: Kind, spent| kind.judge(&allowance, &spent);
 
         assert_eq!(judge(Kind::Messages, spent(1, 0, 0)), Verdict::Free);
-        assert!(matches!(judge(Kind::Messages, spent(2, 0, 0)), Verdict::Refused(_)));
+        assert!(matches!(
+            judge(Kind::Messages, spent(2, 0, 0)),
+            Verdict::Refused(_)
+        ));
         assert_eq!(judge(Kind::Tokens, spent(9, 99, 0)), Verdict::Free);
-        assert!(matches!(judge(Kind::Tokens, spent(0, 100, 0)), Verdict::Refused(_)));
+        assert!(matches!(
+            judge(Kind::Tokens, spent(0, 100, 0)),
+            Verdict::Refused(_)
+        ));
         assert_eq!(judge(Kind::Money, spent(0, 0, 49)), Verdict::Free);
         assert_eq!(judge(Kind::Money, spent(0, 0, 50)), Verdict::NoMoney);
         assert_eq!(

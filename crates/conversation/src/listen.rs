@@ -29,9 +29,10 @@ const QUOTE_MAX: usize = 500;
 /// The update with all that follows from it.
 pub fn arrival(update: Update, settings: &Settings, capabilities: &Capabilities) -> Arrival {
     let (person, effects) = match (&update.event, settings.accounts.get(&update.account)) {
-        (Some(event), Some(account)) => {
-            (person_of(event).cloned(), effects(event, account, settings, capabilities, update.at))
-        }
+        (Some(event), Some(account)) => (
+            person_of(event).cloned(),
+            effects(event, account, settings, capabilities, update.at),
+        ),
         _ => (None, Vec::new()),
     };
     Arrival {
@@ -74,8 +75,14 @@ fn effects(
             chat: reacted.place.chat.clone(),
             by: JudgedBy::Message(reacted.message.clone()),
             person: reacted.person.clone(),
-            judgement: reacted.emoji.as_deref().map_or(Judgement::Neutral, Judgement::from_emoji),
-            source: reacted.emoji.clone().unwrap_or_else(|| "taken back".to_owned()),
+            judgement: reacted
+                .emoji
+                .as_deref()
+                .map_or(Judgement::Neutral, Judgement::from_emoji),
+            source: reacted
+                .emoji
+                .clone()
+                .unwrap_or_else(|| "taken back".to_owned()),
         })],
         Event::Moved(moved) => vec![Effect::Moved {
             account: moved.account.clone(),
@@ -108,15 +115,26 @@ fn hear(
     capabilities: &Capabilities,
     now: Timestamp,
 ) -> Vec<Effect> {
-    let scope = if said.private { Scope::Thread } else { account.scope };
+    let scope = if said.private {
+        Scope::Thread
+    } else {
+        account.scope
+    };
     let key = ConversationKey::new(said.place.clone(), &said.person, scope);
     let ask = match classify(said, account, settings) {
         Heard::Nothing => return Vec::new(),
         Heard::Aside => {
-            let message = NewMessage { text: cut(&said.text, ASIDE_MAX), ..spoken(said, now) };
+            let message = NewMessage {
+                text: cut(&said.text, ASIDE_MAX),
+                ..spoken(said, now)
+            };
             let kind = MessageKind::Aside;
             let message = NewMessage { kind, ..message };
-            return vec![Effect::Aside { key, private: said.private, message }];
+            return vec![Effect::Aside {
+                key,
+                private: said.private,
+                message,
+            }];
         }
         Heard::Ask(ask) => ask,
     };
@@ -216,7 +234,11 @@ fn spoken(said: &Said, now: Timestamp) -> NewMessage {
 fn with_quote(said: &Said) -> String {
     match &said.reply_to {
         Some(reply) if !reply.ours && !reply.text.trim().is_empty() => {
-            let name = reply.name.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
+            let name = reply
+                .name
+                .as_deref()
+                .map(|name| format!("{name}: "))
+                .unwrap_or_default();
             let quoted = format!("{name}{}", cut(reply.text.trim(), QUOTE_MAX));
             format!("> {}\n\n{}", quoted.replace('\n', "\n> "), said.text)
         }
@@ -255,7 +277,11 @@ fn press(pressed: &Pressed, account: &Account, now: Timestamp) -> Vec<Effect> {
             turn,
         }],
         ButtonAction::Retry => {
-            let scope = if pressed.private { Scope::Thread } else { account.scope };
+            let scope = if pressed.private {
+                Scope::Thread
+            } else {
+                account.scope
+            };
             vec![Effect::Prompt(Box::new(NewPrompt {
                 key: ConversationKey::new(place.clone(), &pressed.person, scope),
                 place: place.clone(),

@@ -71,7 +71,11 @@ impl Live {
             tried: false,
         };
         let task = tokio::spawn(show.run(latest, done.clone()).in_current_span());
-        Self { text, done, task: AbortOnDropHandle::new(task) }
+        Self {
+            text,
+            done,
+            task: AbortOnDropHandle::new(task),
+        }
     }
 
     /// The text so far, from its beginning.
@@ -151,7 +155,11 @@ impl Show {
     }
 
     async fn preview(&self, text: Option<String>) -> Shown {
-        let preview = Preview { place: self.turn.place.clone(), turn: self.turn.id, text };
+        let preview = Preview {
+            place: self.turn.place.clone(),
+            turn: self.turn.id,
+            text,
+        };
         match self.platform.preview(&preview).await {
             Err(DeliverError::Unsupported) => Shown::Unsupported,
             Err(error) => {
@@ -167,15 +175,26 @@ impl Show {
         let Some(content) = self.platform.compose(text).into_iter().next() else {
             return Shown::Yes;
         };
-        let stop = Button { action: ButtonAction::Stop, turn: self.turn.id };
-        let buttons = if self.capabilities.buttons { vec![stop] } else { Vec::new() };
+        let stop = Button {
+            action: ButtonAction::Stop,
+            turn: self.turn.id,
+        };
+        let buttons = if self.capabilities.buttons {
+            vec![stop]
+        } else {
+            Vec::new()
+        };
         if self.message.is_none() {
             if self.tried {
                 return Shown::Lost;
             }
             self.tried = true;
             self.place(content, buttons).await;
-            return if self.message.is_some() { Shown::Yes } else { Shown::Lost };
+            return if self.message.is_some() {
+                Shown::Yes
+            } else {
+                Shown::Lost
+            };
         }
         let opened = self.shared.storage.deliveries(self.turn.id).await;
         let Some(delivery) = opened.ok().and_then(|all| all.into_iter().next()) else {
@@ -190,7 +209,10 @@ impl Show {
         match self.platform.deliver(&outgoing).await {
             Ok(_) | Err(DeliverError::Skipped | DeliverError::Again { .. }) => Shown::Yes,
             Err(error) => {
-                debug!(error = describe(&error), "the answer so far is not shown any more");
+                debug!(
+                    error = describe(&error),
+                    "the answer so far is not shown any more"
+                );
                 Shown::Lost
             }
         }
@@ -207,11 +229,15 @@ impl Show {
         let now = self.shared.clock.now();
         let before = self.shared.storage.deliveries(self.turn.id).await;
         let Ok(before) = before else { return };
-        match self.shared.storage.open_delivery(self.turn.id, &new, now).await {
+        match self
+            .shared
+            .storage
+            .open_delivery(self.turn.id, &new, now)
+            .await
+        {
             Ok(delivery) => {
                 let fresh = before.is_empty();
-                self.message =
-                    deliver::place_early(&self.shared, &self.end, delivery, fresh).await;
+                self.message = deliver::place_early(&self.shared, &self.end, delivery, fresh).await;
             }
             Err(error) => debug!(error = describe(&error), "no early message"),
         }

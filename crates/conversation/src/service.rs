@@ -81,7 +81,10 @@ impl Service {
             clock: parts.clock,
             operator: parts.operator,
         });
-        Arc::new(Self { lanes: Lanes::new(shared.clone(), parts.parallel), shared })
+        Arc::new(Self {
+            lanes: Lanes::new(shared.clone(), parts.parallel),
+            shared,
+        })
     }
 
     /// Takes up what an earlier process left.
@@ -105,7 +108,10 @@ impl Service {
 
     /// How the service is.
     pub async fn status(&self) -> Result<Status, StorageError> {
-        Ok(Status { counts: self.shared.storage.counts().await?, lanes: self.lanes.len() })
+        Ok(Status {
+            counts: self.shared.storage.counts().await?,
+            lanes: self.lanes.len(),
+        })
     }
 
     /// Begins no further turn, lets those that run finish within `grace`, and gives the rest back
@@ -124,7 +130,9 @@ impl Service {
             at: update.at,
             effects: Vec::new(),
         };
-        let Some(platform) = self.shared.platforms.get(&update.account) else { return raw };
+        let Some(platform) = self.shared.platforms.get(&update.account) else {
+            return raw;
+        };
         let place = match &update.event {
             Some(tertulia_platform::Event::Said(said)) => Some(&said.place),
             _ => None,
@@ -133,11 +141,13 @@ impl Service {
             return listen::arrival(update, settings, &NOWHERE);
         };
         let capabilities = platform.capabilities(&place);
-        catch_unwind(AssertUnwindSafe(|| listen::arrival(update, settings, &capabilities)))
-            .unwrap_or_else(|_| {
-                error!(account = %raw.account, update = raw.key, "an update could not be understood");
-                raw
-            })
+        catch_unwind(AssertUnwindSafe(|| {
+            listen::arrival(update, settings, &capabilities)
+        }))
+        .unwrap_or_else(|_| {
+            error!(account = %raw.account, update = raw.key, "an update could not be understood");
+            raw
+        })
     }
 }
 
@@ -154,8 +164,10 @@ impl Intake for Service {
     async fn accept(&self, updates: Vec<Update>) -> Result<(), IntakeError> {
         let settings = self.shared.settings.load_full();
         let count = updates.len();
-        let arrivals: Vec<Arrival> =
-            updates.into_iter().map(|update| self.decide(update, &settings)).collect();
+        let arrivals: Vec<Arrival> = updates
+            .into_iter()
+            .map(|update| self.decide(update, &settings))
+            .collect();
         let accepted = self
             .shared
             .storage

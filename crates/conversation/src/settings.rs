@@ -87,7 +87,10 @@ pub struct Account {
 
 /// What is answered in groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent switches of the config")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent switches of the config"
+)]
 pub struct AnswerTo {
     /// Messages that mention us.
     pub mention: bool,
@@ -156,7 +159,11 @@ impl Admission {
     /// Everybody everywhere.
     pub fn open() -> Self {
         let all = || vec!["*".to_owned()];
-        Self { allow_people: all(), allow_chats: all(), ..Self::default() }
+        Self {
+            allow_people: all(),
+            allow_chats: all(),
+            ..Self::default()
+        }
     }
 
     /// Whether this person may write in this chat.
@@ -175,8 +182,7 @@ impl Admission {
                 || *entry == person.to_string()
                 || names(entry, handle)
         };
-        let chat_is =
-            |entry: &String| entry == "*" || entry == chat || names(entry, chat_handle);
+        let chat_is = |entry: &String| entry == "*" || entry == chat || names(entry, chat_handle);
         self.allow_people.iter().any(person_is)
             && self.allow_chats.iter().any(chat_is)
             && !self.deny_people.iter().any(person_is)
@@ -237,7 +243,10 @@ mod tests {
         assert!(!may(&[], &[]));
         assert!(!may(&["2", "@ben", "anna", "discord:1"], &[]));
         assert!(!may(&["*"], &["@ANNA"]));
-        let closed = Admission { deny_chats: vec!["@closed".into()], ..Admission::open() };
+        let closed = Admission {
+            deny_chats: vec!["@closed".into()],
+            ..Admission::open()
+        };
         assert!(!closed.admits(&anna, None, "-5", Some("Closed")));
         assert!(closed.admits(&anna, None, "-5", None));
     }

@@ -48,7 +48,13 @@ pub(crate) struct Summaries {
 impl Summaries {
     pub(crate) fn new(shared: Arc<Shared>, tracker: TaskTracker, end: CancellationToken) -> Self {
         let permits = Arc::new(Semaphore::new(PARALLEL));
-        Self { shared, busy: Arc::default(), permits, tracker, end }
+        Self {
+            shared,
+            busy: Arc::default(),
+            permits,
+            tracker,
+            end,
+        }
     }
 
     /// Makes this summary unless one of the conversation is being made already.
@@ -56,12 +62,17 @@ impl Summaries {
         let conversation = job.conversation;
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a free hand it is not made: the next turn asks again.
-        let Ok(permit) = self.permits.clone().try_acquire_owned() else { return };
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            return;
+        };
         if self.tracker.is_closed() || !busy.insert(conversation) {
             return;
         }
         let (shared, end) = (self.shared.clone(), self.end.clone());
-        let done = Done { busy: self.busy.clone(), conversation };
+        let done = Done {
+            busy: self.busy.clone(),
+            conversation,
+        };
         self.tracker.spawn(async move {
             let _held = (permit, done);
             tokio::select! {
@@ -80,7 +91,10 @@ struct Done {
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.conversation);
+        self.busy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.conversation);
     }
 }
 
@@ -90,11 +104,18 @@ async fn make(shared: &Shared, job: SummaryJob, end: &CancellationToken) {
         Ok(_) => return debug!(conversation = job.conversation.0, "an empty summary"),
         Err(error) => {
             let error = describe(&error);
-            return warn!(conversation = job.conversation.0, error, "no summary was made");
+            return warn!(
+                conversation = job.conversation.0,
+                error, "no summary was made"
+            );
         }
     };
     let now = shared.clock.now();
-    let add = || shared.storage.add_summary(job.conversation, job.upto, text.trim(), now);
+    let add = || {
+        shared
+            .storage
+            .add_summary(job.conversation, job.upto, text.trim(), now)
+    };
     if patiently(end, "store a summary", add).await.is_ok() {
         metrics::counter!("tertulia_summaries_total").increment(1);
     }
@@ -107,11 +128,15 @@ async fn write(job: &SummaryJob) -> Result<String, GenerateError> {
             last.text.push_str("\n\n");
             last.text.push_str(SUMMARIZE);
         }
-        _ => prompt
-            .messages
-            .push(PromptMessage { role: Role::User, text: SUMMARIZE.to_owned() }),
+        _ => prompt.messages.push(PromptMessage {
+            role: Role::User,
+            text: SUMMARIZE.to_owned(),
+        }),
     }
-    let sampling = Sampling { temperature: 0.2, ..Sampling::default() };
+    let sampling = Sampling {
+        temperature: 0.2,
+        ..Sampling::default()
+    };
     let request = Request::new(prompt, sampling, TOKENS_MAX)
         .map_err(|error| GenerateError::Refused(Box::new(error)))?
         .in_background();

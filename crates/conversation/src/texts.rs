@@ -36,19 +36,30 @@ pub(crate) enum Text<'a> {
     /// There is nothing to take back.
     NothingToUndo,
     /// The choice of models, the present one first.
-    Models { names: &'a [String], current: &'a str },
+    Models {
+        names: &'a [String],
+        current: &'a str,
+    },
     /// Another model from now on.
     ModelSet { name: &'a str },
     /// No such model.
     UnknownModel { name: &'a str, names: &'a [String] },
     /// The choice of personas, and the present one.
-    Personas { names: &'a [String], current: &'a str },
+    Personas {
+        names: &'a [String],
+        current: &'a str,
+    },
     /// Another persona from now on.
     PersonaSet { name: &'a str },
     /// No such persona.
     UnknownPersona { name: &'a str, names: &'a [String] },
     /// What was used today and in all.
-    Usage { messages: u64, tokens: u64, money: Money, models: &'a [(String, u64)] },
+    Usage {
+        messages: u64,
+        tokens: u64,
+        money: Money,
+        models: &'a [(String, u64)],
+    },
     /// What is stored, as JSON.
     Export { json: &'a str },
     /// Too much is stored to show it here.
@@ -129,7 +140,10 @@ mod tests {
     fn every_command_is_described_in_every_language() {
         for language in Language::ALL {
             for command in crate::commands::NAMES {
-                assert!(!describe(command, language).is_empty(), "{command} {language:?}");
+                assert!(
+                    !describe(command, language).is_empty(),
+                    "{command} {language:?}"
+                );
             }
         }
     }

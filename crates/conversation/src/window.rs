@@ -63,14 +63,23 @@ pub(crate) fn build(
         let (mut low, mut high) = (1, exchanges.len().saturating_sub(1));
         while low < high {
             let middle = low.midpoint(high);
-            if count(&write(middle)) <= budget / 2 { high = middle } else { low = middle + 1 }
+            if count(&write(middle)) <= budget / 2 {
+                high = middle
+            } else {
+                low = middle + 1
+            }
         }
         high
     };
     if tokens <= budget {
         let crowded = tokens > budget / 4 * 3 && exchanges.len() > 1;
         let summarize = crowded.then(|| exchanges[half() - 1].anchor);
-        return Ok(Window { prompt, tokens, moved: None, summarize });
+        return Ok(Window {
+            prompt,
+            tokens,
+            moved: None,
+            summarize,
+        });
     }
     if exchanges.len() > 1 {
         let dropped = half();
@@ -78,13 +87,23 @@ pub(crate) fn build(
         let tokens = count(&prompt);
         let anchor = exchanges[dropped - 1].anchor;
         return if tokens <= most {
-            Ok(Window { prompt, tokens, moved: Some(anchor), summarize: Some(anchor) })
+            Ok(Window {
+                prompt,
+                tokens,
+                moved: Some(anchor),
+                summarize: Some(anchor),
+            })
         } else {
             Err(TooLong)
         };
     }
     if tokens <= most {
-        Ok(Window { prompt, tokens, moved: None, summarize: None })
+        Ok(Window {
+            prompt,
+            tokens,
+            moved: None,
+            summarize: None,
+        })
     } else {
         Err(TooLong)
     }
@@ -92,7 +111,9 @@ pub(crate) fn build(
 
 /// The prompt of everything up to and including an anchor, for a summary of it.
 pub(crate) fn prompt_up_to(material: Material<'_>, upto: MessageId) -> Prompt {
-    let end = material.transcript.partition_point(|entry| entry.anchor <= upto);
+    let end = material
+        .transcript
+        .partition_point(|entry| entry.anchor <= upto);
     write(&material, &exchanges(&material.transcript[..end]))
 }
 
@@ -115,9 +136,16 @@ fn exchanges(transcript: &[Anchored]) -> Vec<Exchange<'_>> {
         if exchanges.last().is_none_or(|last| last.anchor != *anchor) {
             let asides = std::mem::take(&mut asides);
             let (prompts, replies) = (Vec::new(), Vec::new());
-            exchanges.push(Exchange { anchor: *anchor, asides, prompts, replies });
+            exchanges.push(Exchange {
+                anchor: *anchor,
+                asides,
+                prompts,
+                replies,
+            });
         }
-        let Some(last) = exchanges.last_mut() else { continue };
+        let Some(last) = exchanges.last_mut() else {
+            continue;
+        };
         match message.kind {
             MessageKind::Prompt => last.prompts.push(message),
             MessageKind::Reply => last.replies.push(message),
@@ -143,7 +171,11 @@ fn write(material: &Material<'_>, exchanges: &[Exchange<'_>]) -> Prompt {
     }
     let mut messages: Vec<PromptMessage> = Vec::with_capacity(exchanges.len() * 2);
     for exchange in exchanges {
-        push(&mut messages, Role::User, question(exchange, material.private));
+        push(
+            &mut messages,
+            Role::User,
+            question(exchange, material.private),
+        );
         for reply in &exchange.replies {
             push(&mut messages, Role::Assistant, reply.text.clone());
         }

@@ -30,5 +30,5 @@ pub use language::Language;
 pub use message::{Attachment, AttachmentKind, Message, MessageKind};
 pub use place::{ConversationKey, Place, Scope};
 pub use styled::{Span, Style, Styled};
-pub use turn::{Ask, Turn, TurnEnd, TurnState};
+pub use turn::{Ask, Refusal, Turn, TurnEnd, TurnState};
 pub use usage::{Money, Usage};

@@ -61,10 +61,10 @@ pub enum Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    /// More messages than the person may send in a while.
-    TooManyMessages,
     /// Too much is waiting already.
     Overloaded,
+    /// The sender or the chat is not admitted.
+    NotAllowed,
 }
 
 /// How far a turn is.

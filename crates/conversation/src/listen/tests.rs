@@ -11,10 +11,18 @@ use crate::settings::{Admission, AnswerTo, Buttons, Limits};
 fn account() -> Account {
     Account {
         persona: "default".into(),
-        answer: AnswerTo { mention: true, reply: true, command: true, all: false },
+        answer: AnswerTo {
+            mention: true,
+            reply: true,
+            command: true,
+            all: false,
+        },
         scope: Scope::Thread,
         admission: Admission::open(),
-        buttons: Buttons { private: true, groups: false },
+        buttons: Buttons {
+            private: true,
+            groups: false,
+        },
     }
 }
 
@@ -31,7 +39,11 @@ fn settings(account: Account) -> Settings {
 
 fn said(text: &str) -> Said {
     Said {
-        place: Place { account: "bot".into(), chat: "-1".into(), thread: Some("7".into()) },
+        place: Place {
+            account: "bot".into(),
+            chat: "-1".into(),
+            thread: Some("7".into()),
+        },
         private: false,
         person: PersonId::new("telegram", "1"),
         name: "Anna".into(),
@@ -51,7 +63,12 @@ fn said(text: &str) -> Said {
 }
 
 fn reply(ours: bool, text: &str) -> Option<ReplyTo> {
-    Some(ReplyTo { message: "9".into(), ours, name: Some("Ben".into()), text: text.into() })
+    Some(ReplyTo {
+        message: "9".into(),
+        ours,
+        name: Some("Ben".into()),
+        text: text.into(),
+    })
 }
 
 /// A short form of what follows from a message at second 1.
@@ -97,30 +114,80 @@ fn in_a_group_only_what_is_meant_for_us_is_answered() {
     let check = |said: Said, expected: &str| assert_eq!(follows(said, account()), expected);
 
     check(said("hello all"), "aside \"hello all\"");
-    check(Said { mentioned: true, ..said("hello") }, "chat \"hello\" prompt +0");
-    check(Said { reply_to: reply(true, "Hi"), ..said("and?") }, "chat \"and?\" prompt +0");
-    check(Said { reply_to: reply(false, "Hi"), ..said("and?") }, "aside \"and?\"");
     check(
-        Said { reply_to: reply(false, "Is\nit so"), mentioned: true, ..said("and?") },
+        Said {
+            mentioned: true,
+            ..said("hello")
+        },
+        "chat \"hello\" prompt +0",
+    );
+    check(
+        Said {
+            reply_to: reply(true, "Hi"),
+            ..said("and?")
+        },
+        "chat \"and?\" prompt +0",
+    );
+    check(
+        Said {
+            reply_to: reply(false, "Hi"),
+            ..said("and?")
+        },
+        "aside \"and?\"",
+    );
+    check(
+        Said {
+            reply_to: reply(false, "Is\nit so"),
+            mentioned: true,
+            ..said("and?")
+        },
         "chat \"> Ben: Is\\n> it so\\n\\nand?\" prompt +0",
     );
     check(said("/new"), "command new \"\" \"/new\" command +0");
     check(said("/weather Rome"), "aside \"/weather Rome\"");
-    check(said("/weather@bot Rome"), "command weather \"Rome\" \"/weather@bot Rome\" command +0");
-    check(Said { for_another: true, ..said("/new@other") }, "");
-    check(Said { automated: true, mentioned: true, ..said("hello") }, "");
-    check(said("/stop"), "stop; command stop \"\" \"/stop\" command +0");
+    check(
+        said("/weather@bot Rome"),
+        "command weather \"Rome\" \"/weather@bot Rome\" command +0",
+    );
+    check(
+        Said {
+            for_another: true,
+            ..said("/new@other")
+        },
+        "",
+    );
+    check(
+        Said {
+            automated: true,
+            mentioned: true,
+            ..said("hello")
+        },
+        "",
+    );
+    check(
+        said("/stop"),
+        "stop; command stop \"\" \"/stop\" command +0",
+    );
     check(said("/retry"), "Retry(None) \"/retry\" command +0");
 }
 
 #[test]
 fn in_private_everything_is_answered_and_pieces_are_waited_for() {
-    let private = |text: &str| Said { private: true, ..said(text) };
+    let private = |text: &str| Said {
+        private: true,
+        ..said(text)
+    };
     let check = |said: Said, expected: &str| assert_eq!(follows(said, account()), expected);
 
     check(private("hello"), "chat \"hello\" prompt +0");
-    check(private("/nonsense"), "command nonsense \"\" \"/nonsense\" command +0");
-    check(private("a text of twenty ch."), "chat \"a text of twenty ch.\" prompt +1200");
+    check(
+        private("/nonsense"),
+        "command nonsense \"\" \"/nonsense\" command +0",
+    );
+    check(
+        private("a text of twenty ch."),
+        "chat \"a text of twenty ch.\" prompt +1200",
+    );
     let photo = Attachment {
         kind: AttachmentKind::Image,
         reference: "f".into(),
@@ -129,7 +196,11 @@ fn in_private_everything_is_answered_and_pieces_are_waited_for() {
         bytes: None,
     };
     check(
-        Said { bundle: Some("b".into()), attachments: vec![photo], ..private("") },
+        Said {
+            bundle: Some("b".into()),
+            attachments: vec![photo],
+            ..private("")
+        },
         "chat \"\" prompt +1000",
     );
 }
@@ -137,12 +208,30 @@ fn in_private_everything_is_answered_and_pieces_are_waited_for() {
 #[test]
 fn who_is_not_admitted_is_told_in_private_and_passed_over_in_groups() {
     let closed = || Account {
-        admission: Admission { deny_people: vec!["@anna".into()], ..Admission::open() },
+        admission: Admission {
+            deny_people: vec!["@anna".into()],
+            ..Admission::open()
+        },
         ..account()
     };
-    let private = Said { private: true, ..said("hello") };
-    assert_eq!(follows(private, closed()), "Refusal(NotAllowed) \"hello\" prompt +0");
-    assert_eq!(follows(Said { mentioned: true, ..said("hello") }, closed()), "");
+    let private = Said {
+        private: true,
+        ..said("hello")
+    };
+    assert_eq!(
+        follows(private, closed()),
+        "Refusal(NotAllowed) \"hello\" prompt +0"
+    );
+    assert_eq!(
+        follows(
+            Said {
+                mentioned: true,
+                ..said("hello")
+            },
+            closed()
+        ),
+        ""
+    );
     assert_eq!(follows(said("hello"), closed()), "");
 }
 
@@ -154,7 +243,10 @@ fn a_person_scope_separates_people_in_one_thread() {
             mentioned: true,
             ..said("hello")
         };
-        let account = Account { scope: Scope::Person, ..account() };
+        let account = Account {
+            scope: Scope::Person,
+            ..account()
+        };
         let capabilities = Capabilities {
             streaming: Streaming::None,
             buttons: false,

@@ -9,7 +9,10 @@ pub(super) fn say(text: &Text<'_>) -> String {
     match text {
         Text::Welcome => "你好！直接给我发消息，我就会回答。发送 /help 查看其他功能。".into(),
         Text::Help { admin } => {
-            let mut lines = vec!["直接发消息，我就会回答。此外还可以：".to_owned(), String::new()];
+            let mut lines = vec![
+                "直接发消息，我就会回答。此外还可以：".to_owned(),
+                String::new(),
+            ];
             lines.extend(
                 commands::names(*admin).map(|name| format!("- /{name} — {}", describe(name))),
             );
@@ -34,7 +37,12 @@ pub(super) fn say(text: &Text<'_>) -> String {
         Text::UnknownPersona { name, names } => {
             format!("没有角色 `{name}`。可选：{}。", list(names))
         }
-        Text::Usage { messages, tokens, money, models } => {
+        Text::Usage {
+            messages,
+            tokens,
+            money,
+            models,
+        } => {
             let mut text = format!("过去 24 小时：{messages} 条消息，{tokens} 个词元");
             if money.0 > 0 {
                 text.push_str(&format!("，费用 {money}"));
@@ -47,7 +55,9 @@ pub(super) fn say(text: &Text<'_>) -> String {
         }
         Text::Export { json } => format!("关于你的全部存储内容：\n\n```json\n{json}\n```"),
         Text::ExportTooLarge { person } => {
-            format!("内容太多，无法在聊天中显示。请让管理员运行 `tertulia person export {person}`。")
+            format!(
+                "内容太多，无法在聊天中显示。请让管理员运行 `tertulia person export {person}`。"
+            )
         }
         Text::OnlyInPrivate => "这是个人信息：请在私聊中问我。".into(),
         Text::ConfirmForget => "这将删除关于你的一切：我们的私聊、你在群里说过的话、用量和反馈。\
@@ -55,11 +65,17 @@ pub(super) fn say(text: &Text<'_>) -> String {
             .into(),
         Text::Forgotten => "关于你的一切都已删除。".into(),
         Text::Status { lines } => (*lines).to_owned(),
-        Text::Reloaded { version, restart } if restart.is_empty() => {
+        Text::Reloaded {
+            version,
+            restart: [],
+        } => {
             format!("新配置已生效（版本 {version}）。")
         }
         Text::Reloaded { version, restart } => {
-            format!("新配置已生效（版本 {version}）。以下项目需重启后生效：{}。", list(restart))
+            format!(
+                "新配置已生效（版本 {version}）。以下项目需重启后生效：{}。",
+                list(restart)
+            )
         }
         Text::ReloadRefused { problems } => {
             format!("配置有问题，继续使用旧配置：\n\n```\n{problems}\n```")
@@ -108,7 +124,11 @@ fn choice(title: &str, how: &str, names: &[String], current: &str) -> String {
 }
 
 fn list(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join("、")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join("、")
 }
 
 fn within(per: Duration) -> String {

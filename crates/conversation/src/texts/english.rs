@@ -7,9 +7,14 @@ use crate::commands;
 
 pub(super) fn say(text: &Text<'_>) -> String {
     match text {
-        Text::Welcome => "Hello! Write to me and I will answer. /help lists what else I can do.".into(),
+        Text::Welcome => {
+            "Hello! Write to me and I will answer. /help lists what else I can do.".into()
+        }
         Text::Help { admin } => {
-            let mut lines = vec!["Just write, and I answer. Besides:".to_owned(), String::new()];
+            let mut lines = vec![
+                "Just write, and I answer. Besides:".to_owned(),
+                String::new(),
+            ];
             lines.extend(
                 commands::names(*admin).map(|name| format!("- /{name} — {}", describe(name))),
             );
@@ -22,21 +27,29 @@ pub(super) fn say(text: &Text<'_>) -> String {
         Text::NothingToStop => "Nothing is running.".into(),
         Text::NothingToRetry => "There is nothing to answer again.".into(),
         Text::Undone => "Done: your last message and my answer no longer count.".into(),
-        Text::SummaryUndone => "Done: I look at the messages themselves again, as far as they fit.".into(),
-        Text::NothingToUndo => "There is nothing to take back.".into(),
-        Text::Models { names, current } => {
-            choice("Models", "/model NAME", names, current)
+        Text::SummaryUndone => {
+            "Done: I look at the messages themselves again, as far as they fit.".into()
         }
+        Text::NothingToUndo => "There is nothing to take back.".into(),
+        Text::Models { names, current } => choice("Models", "/model NAME", names, current),
         Text::ModelSet { name } => format!("From now on `{name}` answers first here."),
         Text::UnknownModel { name, names } => {
-            format!("There is no model `{name}` here. There are: {}.", list(names))
+            format!(
+                "There is no model `{name}` here. There are: {}.",
+                list(names)
+            )
         }
         Text::Personas { names, current } => choice("Personas", "/persona NAME", names, current),
         Text::PersonaSet { name } => format!("From now on I am `{name}` here."),
         Text::UnknownPersona { name, names } => {
             format!("There is no persona `{name}`. There are: {}.", list(names))
         }
-        Text::Usage { messages, tokens, money, models } => {
+        Text::Usage {
+            messages,
+            tokens,
+            money,
+            models,
+        } => {
             let mut text = format!("In the last 24 hours: {messages} messages, {tokens} tokens");
             if money.0 > 0 {
                 text.push_str(&format!(", {money} in money"));
@@ -58,7 +71,10 @@ pub(super) fn say(text: &Text<'_>) -> String {
             .into(),
         Text::Forgotten => "Everything stored about you is erased.".into(),
         Text::Status { lines } => (*lines).to_owned(),
-        Text::Reloaded { version, restart } if restart.is_empty() => {
+        Text::Reloaded {
+            version,
+            restart: [],
+        } => {
             format!("The new config is in force (version {version}).")
         }
         Text::Reloaded { version, restart } => format!(
@@ -77,7 +93,10 @@ pub(super) fn say(text: &Text<'_>) -> String {
             within(*per)
         ),
         Text::AllowanceSpent { per } => {
-            format!("What may be used {} is used up. Please come back later.", within(*per))
+            format!(
+                "What may be used {} is used up. Please come back later.",
+                within(*per)
+            )
         }
         Text::CannotRead => {
             "I cannot read this kind of message yet. Please tell me in words.".into()
@@ -119,7 +138,11 @@ fn choice(title: &str, how: &str, names: &[String], current: &str) -> String {
 }
 
 fn list(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn within(per: Duration) -> String {

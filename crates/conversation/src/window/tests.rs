@@ -37,11 +37,20 @@ fn overheard(id: i64, who: &str, text: &str) -> Anchored {
 
 fn words(prompt: &Prompt) -> usize {
     prompt.system.split_whitespace().count()
-        + prompt.messages.iter().map(|m| m.text.split_whitespace().count()).sum::<usize>()
+        + prompt
+            .messages
+            .iter()
+            .map(|m| m.text.split_whitespace().count())
+            .sum::<usize>()
 }
 
 fn private(transcript: &[Anchored]) -> Material<'_> {
-    Material { persona: "Be kind.", private: true, summary: None, transcript }
+    Material {
+        persona: "Be kind.",
+        private: true,
+        summary: None,
+        transcript,
+    }
 }
 
 fn show(prompt: &Prompt) -> String {
@@ -55,12 +64,17 @@ fn show(prompt: &Prompt) -> String {
 
 #[test]
 fn a_talk_between_two_is_written_without_names() {
-    let transcript =
-        [ask(1, "Anna", "hello"), answer(2, 1, "Hi!"), ask(3, "Anna", "part one"), {
-            message(4, 3, MessageKind::Prompt, "Anna", "part two")
-        }];
+    let transcript = [
+        ask(1, "Anna", "hello"),
+        answer(2, 1, "Hi!"),
+        ask(3, "Anna", "part one"),
+        { message(4, 3, MessageKind::Prompt, "Anna", "part two") },
+    ];
     let window = build(private(&transcript), 100, 100, &words).expect("fits");
-    assert_eq!(show(&window.prompt), "[Be kind.]\nU hello\nA Hi!\nU part one|part two");
+    assert_eq!(
+        show(&window.prompt),
+        "[Be kind.]\nU hello\nA Hi!\nU part one|part two"
+    );
     assert_eq!((window.moved, window.summarize), (None, None));
 }
 
@@ -92,13 +106,19 @@ fn in_a_group_speakers_are_named_and_the_overheard_stands_before_the_question() 
 
 #[test]
 fn asides_are_bounded_and_questions_without_answer_are_joined() {
-    let mut transcript: Vec<Anchored> =
-        (1..=30).map(|id| overheard(id, "Ben", &format!("n{id}"))).collect();
+    let mut transcript: Vec<Anchored> = (1..=30)
+        .map(|id| overheard(id, "Ben", &format!("n{id}")))
+        .collect();
     transcript.push(ask(31, "Anna", "one"));
     transcript.push(ask(32, "Anna", "two"));
-    let material = Material { private: false, ..private(&transcript) };
+    let material = Material {
+        private: false,
+        ..private(&transcript)
+    };
     let window = build(material, 1000, 1000, &words).expect("fits");
-    let [only] = &window.prompt.messages[..] else { panic!("one message") };
+    let [only] = &window.prompt.messages[..] else {
+        panic!("one message")
+    };
     assert!(!only.text.contains("n10\n") && only.text.contains("n11\n"));
     assert!(only.text.ends_with("Anna: one\n\nAnna: two"));
 }
@@ -121,7 +141,10 @@ fn the_window_gives_up_half_at_once_and_asks_for_a_summary_before_it_must() {
     transcript.push(ask(99, "Anna", "1 2 3 4 5 6 7 8 9 10"));
 
     let roomy = build(private(&transcript), 400, 400, &words).expect("fits");
-    assert_eq!((roomy.tokens, roomy.moved, roomy.summarize), (192, None, None));
+    assert_eq!(
+        (roomy.tokens, roomy.moved, roomy.summarize),
+        (192, None, None)
+    );
 
     let crowded = build(private(&transcript), 240, 400, &words).expect("fits");
     assert_eq!((crowded.tokens, crowded.moved), (192, None));
@@ -144,7 +167,10 @@ fn later_prompts_begin_with_the_earlier_ones() {
     for end in (1..=transcript.len()).step_by(2) {
         let window = build(private(&transcript[..end]), 1000, 1000, &words).expect("fits");
         if let Some(earlier) = earlier {
-            assert_eq!(window.prompt.messages[..earlier.messages.len()], earlier.messages[..]);
+            assert_eq!(
+                window.prompt.messages[..earlier.messages.len()],
+                earlier.messages[..]
+            );
             assert_eq!(window.prompt.system, earlier.system);
         }
         earlier = Some(window.prompt);
