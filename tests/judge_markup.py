@@ -29,6 +29,7 @@ TYPES = {
     "text_link": ("TextUrl", "a"),
     "blockquote": ("BlockQuote", "blockquote"),
 }
+LOOKS = {"Bold", "Italic", "Underline", "Strikethrough", "Spoiler"}
 LIMIT = 4096
 MOST = 100
 
@@ -60,11 +61,20 @@ def td_type(entity):
 
 
 def marks(entities):
-    """Entities of TDLib in a form that can be compared, addresses as it writes them."""
-    return sorted(
-        (e["offset"], e["length"], e["type"]["@type"], e["type"].get("language") or "")
-        for e in entities
-    )
+    """Entities of TDLib in a form that can be compared.
+
+    TDLib cuts a look where another one begins within it and joins neighbours, which looks the
+    same; for looks only the places count, for the others each range. Addresses it writes anew.
+    """
+    ranges, looks = [], {}
+    for entity in entities:
+        kind = entity["type"]["@type"].removeprefix("textEntityType")
+        start, end = entity["offset"], entity["offset"] + entity["length"]
+        if kind in LOOKS:
+            looks.setdefault(kind, set()).update(range(start, end))
+        else:
+            ranges.append((start, end, kind, entity["type"].get("language") or ""))
+    return sorted(ranges), {kind: sorted(places) for kind, places in looks.items()}
 
 
 def utf16(text):

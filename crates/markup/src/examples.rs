@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tertulia_domain::{Style, Styled};
 
-use crate::{Dialect, Unit, html, is_blank, parse, parts, telegram};
+use crate::{Dialect, Unit, html, is_blank, parse, parts, split, telegram, unfinished};
 
 const TINY: [Dialect; 3] = [
     Dialect {
@@ -43,6 +43,7 @@ fn every_prefix_of_a_reply_holds() {
                  | A | 漢 |\n|---|:-:|\n| 1 | 2 |\n\n```rust\nfn x() {}\n```\n<br>~~e~~\n";
     for (at, _) in reply.char_indices() {
         check(&reply[..at]);
+        check(&unfinished(&reply[..at]));
     }
 }
 
@@ -74,13 +75,18 @@ fn the_work_grows_linearly() {
     .collect();
     for document in &documents {
         let begun = Instant::now();
-        check(document);
-        // Linear work takes a few milliseconds; quadratic work takes minutes.
+        let whole = parse(document);
+        let lengths: usize = TINY
+            .iter()
+            .map(|dialect| split(&whole, dialect).len())
+            .sum();
+        let written = html(document).len() + unfinished(document).len();
         let took = begun.elapsed();
+        // Linear work takes tens of milliseconds at most; quadratic work takes many seconds.
         assert!(
-            took < Duration::from_secs(10),
-            "{:?}: {took:?}",
-            &document[..8]
+            took < Duration::from_secs(2),
+            "{:?}: {took:?} for {lengths} parts, {written} bytes",
+            document.chars().take(8).collect::<String>()
         );
     }
 }
@@ -90,7 +96,9 @@ proptest! {
 
     #[test]
     fn random_documents_hold(pieces in prop::collection::vec(piece(), 0..40)) {
-        check(&pieces.concat());
+        let document = pieces.concat();
+        check(&document);
+        check(&unfinished(&document));
     }
 }
 

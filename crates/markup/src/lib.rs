@@ -9,6 +9,7 @@
 //! The way: `parse` walks the events of `pulldown-cmark` and writes them with a `Weaver`, which
 //! alone knows how looks may nest; [`split`] cuts a styled text at good places; [`telegram`] counts
 //! entities the way Telegram does. [`html`] is a second, separate writer over the same events.
+//! [`unfinished`] goes before any of them while a reply is still streaming.
 //!
 //! Everything here is pure and total: any text is Markdown, nothing fails, and the work grows
 //! linearly with the text because a streaming reply is parsed anew many times.
@@ -20,6 +21,7 @@ mod parse;
 mod split;
 mod table;
 pub mod telegram;
+mod unfinished;
 mod weaver;
 
 #[cfg(test)]
@@ -33,6 +35,7 @@ pub use crate::{
     html::html,
     parse::parse,
     split::split,
+    unfinished::unfinished,
 };
 
 /// Parses Markdown and splits it into the messages that a platform accepts, in order.

@@ -13,7 +13,8 @@ const DEEPEST: usize = 8;
 /// The text has no space around it, blocks stand one blank line apart, and lines end where the
 /// author's did. Only `http` and `https` addresses that a chat platform takes become links, others
 /// stand in parentheses behind their label. HTML is shown, not interpreted, except `<br>`.
-/// Unfinished Markdown reads well: an open fence is a block already, an open `**` is two stars.
+/// An open fence is a block already; what else is open shows its marks, see
+/// [`unfinished`](crate::unfinished).
 pub fn parse(markdown: &str) -> Styled {
     let mut walker = Walker::default();
     for event in Parser::new_ext(markdown, options()) {

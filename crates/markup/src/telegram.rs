@@ -49,7 +49,7 @@ pub enum EntityKind {
 /// Space at the ends of an entity is left out of it, and so is an address that Telegram would
 /// refuse the whole message for.
 pub fn entities(styled: &Styled) -> Vec<Entity> {
-    let mut measure = Measure::new(&styled.text);
+    let measure = Measure::new(&styled.text);
     let mut entities: Vec<Entity> = styled
         .spans
         .iter()
@@ -118,13 +118,13 @@ impl<'a> Measure<'a> {
         Self { text, marks }
     }
 
-    fn at(&mut self, byte: usize) -> usize {
+    fn at(&self, byte: usize) -> usize {
         let nth = self.marks.partition_point(|(at, _)| *at <= byte) - 1;
         let (at, units) = self.marks[nth];
         units + self.text[at..byte].encode_utf16().count()
     }
 
-    fn length(&mut self, start: usize, end: usize, offset: usize) -> usize {
+    fn length(&self, start: usize, end: usize, offset: usize) -> usize {
         if end - start <= STEP {
             self.text[start..end].encode_utf16().count()
         } else {

@@ -203,13 +203,14 @@ impl Weaver {
 
     /// Writes what is owed before text: line ends, indentation, marker.
     fn arrive(&mut self) {
+        let owed = std::mem::take(&mut self.owed);
         if !self.text.is_empty() {
-            let there = self.text.len() - self.text.trim_end_matches('\n').len();
-            for _ in there..std::mem::take(&mut self.owed) {
+            let ends = self.text.bytes().rev().take(owed);
+            let there = ends.take_while(|byte| *byte == b'\n').count();
+            for _ in there..owed {
                 self.text.push('\n');
             }
         }
-        self.owed = 0;
         if self.text.is_empty() || self.text.ends_with('\n') {
             match self.marker.take() {
                 Some(marker) => self.text.push_str(&marker),
@@ -266,11 +267,11 @@ pub(crate) fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
 /// What a platform would change anyway, changed before anything is counted.
 ///
 /// Controls are refused or become spaces; the marks that turn the direction of what follows can
-/// disguise it and are dropped by Telegram.
+/// disguise it and are dropped by Telegram, and so are three combining marks that reach other lines.
 fn clean(c: char) -> Option<char> {
     match c {
         '\t' | '\n' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some(' '),
-        '\u{202a}'..='\u{202e}' => None,
+        '\u{202a}'..='\u{202e}' | '\u{30a}' | '\u{333}' | '\u{33f}' => None,
         c if c.is_control() => None,
         c => Some(c),
     }
