@@ -33,65 +33,87 @@ pub(crate) async fn forget(
     .flatten();
     let upto = kept.unwrap_or(i64::MAX);
 
-    let summarized = [
-        // Wherever the person spoke a summary may speak of them.
-        "DELETE FROM summaries WHERE conversation IN \
+    let mut erased = 0;
+    let messages: [(&'static str, &[i64]); 4] = [
+        // Their conversations, whoever spoke.
+        (
+            "DELETE FROM messages WHERE id <= ?2 AND (turn IS NULL OR turn < ?3) \
+               AND conversation IN (SELECT id FROM conversations WHERE owner = ?1 OR person = ?1)",
+            &[upto, keep],
+        ),
+        // What was answered to them, by retries of others too.
+        (
+            "DELETE FROM messages WHERE id IN \
+               (SELECT m.id FROM turns t JOIN messages m \
+                  ON m.conversation = t.conversation AND m.anchor = t.anchor \
+                WHERE t.person = ?1 AND t.id < ?3 AND t.asks = 'chat' \
+                  AND m.kind IN ('reply', 'notice') AND m.id <= ?2)",
+            &[upto, keep],
+        ),
+        (
+            "DELETE FROM messages WHERE turn IN \
+               (SELECT id FROM turns WHERE person = ?1 AND id < ?2)",
+            &[keep],
+        ),
+        // What they said to others.
+        (
+            "DELETE FROM messages WHERE person = ?1 AND id <= ?2 AND (turn IS NULL OR turn < ?3)",
+            &[upto, keep],
+        ),
+    ];
+    // Wherever the person spoke a summary may speak of them; asked while their words still tell.
+    let summaries = "DELETE FROM summaries WHERE conversation IN \
            (SELECT conversation FROM messages WHERE person = ?1 \
             UNION SELECT conversation FROM turns WHERE person = ?1 \
-            UNION SELECT id FROM conversations WHERE owner = ?1 OR person = ?1)",
-    ];
-    for statement in summarized {
-        sqlx::query(statement)
-            .bind(&person)
-            .execute(&mut *connection)
-            .await?;
-    }
-
-    let mut erased = 0;
-    for statement in [
-        // Their conversations, whoever spoke.
-        "DELETE FROM messages WHERE id <= ?2 AND (turn IS NULL OR turn < ?3) AND conversation IN \
-           (SELECT id FROM conversations WHERE owner = ?1 OR person = ?1)",
-        // What was answered to them, by retries of others too.
-        "DELETE FROM messages WHERE id IN \
-           (SELECT m.id FROM turns t JOIN messages m \
-              ON m.conversation = t.conversation AND m.anchor = t.anchor \
-            WHERE t.person = ?1 AND t.id < ?3 AND t.asks = 'chat' \
-              AND m.kind IN ('reply', 'notice') AND m.id <= ?2)",
-        "DELETE FROM messages WHERE turn IN \
-           (SELECT id FROM turns WHERE person = ?1 AND id < ?3) AND ?2 <> 0",
-        // What they said to others.
-        "DELETE FROM messages WHERE person = ?1 AND id <= ?2 AND (turn IS NULL OR turn < ?3)",
-    ] {
-        let done = sqlx::query(statement)
-            .bind(&person)
-            .bind(upto)
-            .bind(keep)
-            .execute(&mut *connection)
-            .await?;
-        erased += done.rows_affected();
+            UNION SELECT id FROM conversations WHERE owner = ?1 OR person = ?1)";
+    run(connection, summaries, &person, &[]).await?;
+    for (statement, bounds) in messages {
+        erased += run(connection, statement, &person, bounds).await?;
     }
     erased += blank(connection, keep).await?;
 
-    for statement in [
-        "DELETE FROM turns WHERE person = ?1 AND id < ?2",
-        "DELETE FROM feedback WHERE person = ?1 AND turn <= ?2",
-        "UPDATE usage SET person = '' WHERE person = ?1 AND turn <= ?2",
-        "UPDATE updates SET raw = '', person = NULL WHERE person = ?1 AND ?2 <> 0",
-        "DELETE FROM people WHERE person = ?1 AND ?2 <> 0",
-        "DELETE FROM places WHERE ?2 <> 0 AND EXISTS \
-           (SELECT 1 FROM conversations c WHERE c.owner = ?1 AND c.private = 1 \
-              AND c.account = places.account AND c.chat = places.chat \
-              AND NOT EXISTS (SELECT 1 FROM turns t WHERE t.conversation = c.id))",
-    ] {
-        sqlx::query(statement)
-            .bind(&person)
-            .bind(keep)
-            .execute(&mut *connection)
-            .await?;
+    let traces: [(&'static str, &[i64]); 6] = [
+        ("DELETE FROM turns WHERE person = ?1 AND id < ?2", &[keep]),
+        (
+            "DELETE FROM feedback WHERE person = ?1 AND turn <= ?2",
+            &[keep],
+        ),
+        (
+            "UPDATE usage SET person = '' WHERE person = ?1 AND turn <= ?2",
+            &[keep],
+        ),
+        (
+            "UPDATE updates SET raw = '', person = NULL WHERE person = ?1",
+            &[],
+        ),
+        ("DELETE FROM people WHERE person = ?1", &[]),
+        (
+            "DELETE FROM places WHERE (account, chat) IN \
+               (SELECT c.account, c.chat FROM conversations c \
+                WHERE c.owner = ?1 AND c.private = 1 \
+                  AND NOT EXISTS (SELECT 1 FROM turns t WHERE t.conversation = c.id))",
+            &[],
+        ),
+    ];
+    for (statement, bounds) in traces {
+        run(connection, statement, &person, bounds).await?;
     }
     empty_conversations(connection, &person).await?;
     Ok(erased)
+}
+
+/// Runs a statement about the person (?1) within bounds (?2 and on); how many rows it touched.
+async fn run(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    person: &str,
+    bounds: &[i64],
+) -> Tried<u64> {
+    let mut query = sqlx::query(statement).bind(person);
+    for bound in bounds {
+        query = query.bind(bound);
+    }
+    Ok(query.execute(connection).await?.rows_affected())
 }
 
 /// Takes the texts out of the turn in which the person asks to be forgotten.

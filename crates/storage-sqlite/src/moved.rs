@@ -108,8 +108,8 @@ async fn merge(connection: &mut SqliteConnection, earlier: i64, later: i64) -> T
         "UPDATE messages SET conversation = ?2 WHERE conversation = ?1",
         "UPDATE deliveries SET conversation = ?2 WHERE conversation = ?1",
         "UPDATE usage SET conversation = ?2 WHERE conversation = ?1",
-        // The later one's own summaries stay in force: they have the greater ids only if they
-        // were made later, so the earlier one's are kept in force only where there is no other.
+        // A summary of the earlier one would count as the latest if it was made later; it is kept
+        // only where the later one has none. What is left goes with its conversation.
         "UPDATE summaries SET conversation = ?2 WHERE conversation = ?1 AND NOT EXISTS \
            (SELECT 1 FROM summaries s WHERE s.conversation = ?2 AND s.undone_at IS NULL)",
         "UPDATE conversations SET \
@@ -120,7 +120,6 @@ async fn merge(connection: &mut SqliteConnection, earlier: i64, later: i64) -> T
            persona = coalesce(persona, (SELECT persona FROM conversations WHERE id = ?1)), \
            model = coalesce(model, (SELECT model FROM conversations WHERE id = ?1)) \
          WHERE id = ?2",
-        "DELETE FROM conversations WHERE id = ?1 AND ?2 <> 0",
     ] {
         sqlx::query(statement)
             .bind(earlier)
@@ -128,6 +127,10 @@ async fn merge(connection: &mut SqliteConnection, earlier: i64, later: i64) -> T
             .execute(&mut *connection)
             .await?;
     }
+    sqlx::query("DELETE FROM conversations WHERE id = ?1")
+        .bind(earlier)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -150,13 +153,13 @@ async fn shift(connection: &mut SqliteConnection, earlier: i64, later: i64) -> T
     for statement in [
         "UPDATE messages SET id = id + ?2, anchor = anchor + ?2 WHERE conversation = ?1",
         "UPDATE turns SET anchor = anchor + ?2 WHERE conversation = ?1",
-        "UPDATE summaries SET upto = upto + ?2, window_before = window_before + \
-           CASE window_before WHEN 0 THEN 0 ELSE ?2 END WHERE conversation = ?1",
+        "UPDATE summaries SET upto = upto + ?2, \
+           window_before = window_before + CASE window_before WHEN 0 THEN 0 ELSE ?2 END \
+         WHERE conversation = ?1",
         "UPDATE conversations SET \
            fresh_after = fresh_after + CASE fresh_after WHEN 0 THEN 0 ELSE ?2 END, \
            window_after = window_after + CASE window_after WHEN 0 THEN 0 ELSE ?2 END \
          WHERE id = ?1",
-        "UPDATE sqlite_sequence SET seq = max(seq + ?1 * 0, seq + ?2) WHERE name = 'messages'",
     ] {
         sqlx::query(statement)
             .bind(later)
@@ -164,5 +167,9 @@ async fn shift(connection: &mut SqliteConnection, earlier: i64, later: i64) -> T
             .execute(&mut *connection)
             .await?;
     }
+    sqlx::query("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'messages'")
+        .bind(by)
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -112,7 +112,7 @@ impl SqliteStorage {
     ///
     /// Makes folder and file if they are missing and brings the schema up to date.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let options = SqliteConnectOptions::from_str(url).map_err(|source| OpenError::Address {
+        let options = address(url).map_err(|source| OpenError::Address {
             url: url.to_owned(),
             source,
         })?;
@@ -247,6 +247,17 @@ impl SqliteStorage {
     }
 }
 
+/// Reads the address; the library would take that of another database for a file name.
+fn address(url: &str) -> Result<SqliteConnectOptions, sqlx::Error> {
+    if url.starts_with("sqlite:") {
+        SqliteConnectOptions::from_str(url)
+    } else {
+        Err(sqlx::Error::Configuration(
+            "it does not begin with sqlite:".into(),
+        ))
+    }
+}
+
 /// Keeps every other process away from this file.
 fn lock(file: &Path) -> Result<File, OpenError> {
     if let Some(folder) = file.parent().filter(|it| !it.as_os_str().is_empty()) {
@@ -289,6 +300,17 @@ fn lock(file: &Path) -> Result<File, OpenError> {
 }
 
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    steps()
+        .run(&mut *connection)
+        .await
+        .map_err(|error| match error {
+            MigrateError::VersionMissing(version) => OpenError::Newer(version),
+            other => OpenError::Database(Box::new(other)),
+        })
+}
+
+/// The steps of the schema as the library takes them.
+pub(crate) fn steps() -> Migrator {
     let steps = MIGRATIONS.map(|(number, name, statements)| {
         let statements = statements.into_sql_str();
         Migration::new(
@@ -300,12 +322,6 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
         )
     });
     Migrator::with_migrations(steps.to_vec())
-        .run(&mut *connection)
-        .await
-        .map_err(|error| match error {
-            MigrateError::VersionMissing(version) => OpenError::Newer(version),
-            other => OpenError::Database(Box::new(other)),
-        })
 }
 
 fn database(error: sqlx::Error) -> OpenError {
