@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use teloxide_core::payloads::SendChatAction;
 use teloxide_core::types::{ChatAction, ChatId, MessageId, ThreadId};
-use tertulia_markup::Dialect;
+use tertulia_markup::{Dialect, unfinished};
 use tertulia_platform::{DeliverError, Preview};
 
 use crate::api::ApiError;
@@ -98,7 +98,7 @@ impl Telegram {
         markdown: &str,
     ) -> Result<(), DeliverError> {
         // Of what is longer than one message, the part that is being written is shown.
-        let parts = tertulia_markup::parts(markdown, &Dialect::TELEGRAM);
+        let parts = tertulia_markup::parts(&unfinished(markdown), &Dialect::TELEGRAM);
         let Some(part) = parts.last() else {
             return Ok(());
         };

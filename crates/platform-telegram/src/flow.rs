@@ -142,13 +142,13 @@ impl Flow {
     }
 
     /// The right to place or edit something live, if there is room to spare right now.
-    pub(crate) fn live(&self, chat: i64) -> Option<Lane> {
+    pub(crate) fn live(&self, chat: i64, edit: bool) -> Option<Lane> {
         let now = Instant::now();
         let mut state = self.state();
         let guard = state.chat(&self.limits, chat).lane.clone();
         let guard = guard.try_lock_owned().ok()?;
         if state.paused_until(&self.limits, chat, now).is_some()
-            || !state.has_spare_room(&self.limits, chat, now)
+            || !state.has_spare_room(&self.limits, chat, edit, now)
         {
             return None;
         }
@@ -247,7 +247,7 @@ impl State {
         paused.max(account).max(chat.window.free_at(now)).max(group)
     }
 
-    fn has_spare_room(&mut self, limits: &Limits, chat: i64, now: Instant) -> bool {
+    fn has_spare_room(&mut self, limits: &Limits, chat: i64, edit: bool, now: Instant) -> bool {
         let (for_account, for_chat, for_group) = limits.reserve;
         let account = self.account.room(now) > for_account;
         let chat = self.chat(limits, chat);
@@ -256,7 +256,7 @@ impl State {
                 let spaced = chat
                     .spoke
                     .is_none_or(|at| now.duration_since(at) >= limits.group_spacing);
-                spaced && group.room(now) > for_group
+                (spaced || !edit) && group.room(now) > for_group
             }
             None => true,
         };

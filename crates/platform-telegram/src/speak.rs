@@ -5,6 +5,7 @@ use std::time::Duration;
 use tertulia_domain::PlatformMessageId;
 use tertulia_platform::{DeliverError, Outgoing, Settled, Urgency};
 
+use crate::api::ApiError;
 use crate::flow::Lane;
 use crate::letter::{Address, Letter, NotTelegram, number};
 use crate::telegram::Telegram;
@@ -12,10 +13,13 @@ use crate::verdict::{Verdict, judge};
 
 /// How many ids above the last known one are tried for a lost message.
 ///
-/// A supergroup numbers its own messages. Private chats and basic groups share the account's
-/// counter, so whatever else went on meanwhile lies between.
-const PROBES_OWN: i32 = 32;
-const PROBES_SHARED: i32 = 64;
+/// Private chats and basic groups share the account's counter, so whatever else went on
+/// meanwhile lies between.
+const PROBES_MAX: usize = 64;
+
+/// How many empty ids in a row end the search in a chat that numbers its own messages: there,
+/// only what was deleted leaves a gap.
+const GAP_MAX: i32 = 8;
 
 // === impl Telegram ===
 
@@ -65,7 +69,7 @@ impl Telegram {
         address: Address,
         mut letter: Letter,
     ) -> Result<PlatformMessageId, DeliverError> {
-        let Some(_lane) = self.flow.live(address.chat) else {
+        let Some(_lane) = self.flow.live(address.chat, letter.is_edit()) else {
             return Err(DeliverError::Skipped);
         };
         loop {
@@ -84,25 +88,24 @@ impl Telegram {
     }
 
     async fn post(&self, letter: &Letter) -> Result<Posted, DeliverError> {
+        match self.attempt(letter).await {
+            Ok(message) => Ok(Posted::Stands(message)),
+            Err(error) => judged(error, letter),
+        }
+    }
+
+    async fn attempt(&self, letter: &Letter) -> Result<PlatformMessageId, ApiError> {
         let name = if letter.is_edit() {
             "tertulia_telegram_edits_total"
         } else {
             "tertulia_telegram_sends_total"
         };
         self.count(name, 1);
-        let error = match letter.post(&self.api).await {
-            Ok(message) => return Ok(Posted::Stands(message)),
-            Err(error) => error,
-        };
-        self.watch(&error);
-        match judge(error, letter.is_edit()) {
-            Verdict::Stands => Ok(Posted::Stands(
-                letter.target().expect("only an edit can change nothing"),
-            )),
-            Verdict::Wait(pause) => Ok(Posted::Flood(pause)),
-            Verdict::Plain => Ok(Posted::Unstylable),
-            Verdict::Fail(error) => Err(error),
+        let posted = letter.post(&self.api).await;
+        if let Err(error) = &posted {
+            self.watch(error);
         }
+        posted
     }
 
     /// Takes the styles off a letter whose styles were refused.
@@ -132,6 +135,8 @@ impl Telegram {
     /// chat is known to the outbox and lies at or below `after`, as at most one send is in flight
     /// in one chat; so the one message above it that we may edit is the lost one. Its content is
     /// the same already, or it was a placeholder and gets the content now; either way it stands.
+    ///
+    /// What others said later must not raise `after`, or the search begins above its goal.
     pub(crate) async fn probe(
         &self,
         outgoing: &Outgoing,
@@ -141,41 +146,55 @@ impl Telegram {
             // An edit is never in doubt: repeating it tells.
             return Ok(Settled::Placed(message.clone()));
         }
-        let Some(after) = after else {
+        // An answer stands below its question, which is often much nearer to it.
+        let anchors = [after, outgoing.reply_to.as_ref()];
+        let mut last = None;
+        for anchor in anchors.into_iter().flatten() {
+            let id: i32 = number(anchor.as_str()).map_err(misaddressed)?;
+            last = last.max(Some(id));
+        }
+        let Some(last) = last else {
             return Ok(Settled::Unknown);
         };
         let address = Address::of(&outgoing.place).map_err(misaddressed)?;
-        let mut last: i32 = number(after.as_str()).map_err(misaddressed)?;
-        // An answer stands below its question, which is often much nearer to it.
-        if let Some(question) = outgoing.reply_to.as_ref() {
-            last = last.max(number(question.as_str()).map_err(misaddressed)?);
-        }
-        let probes = if address.numbers_its_own() {
-            PROBES_OWN
-        } else {
-            PROBES_SHARED
-        };
         let lane = self.flow.lane(address.chat).await;
-        for step in 1..=probes {
-            let Some(message) = last.checked_add(step) else {
+        let mut gap = 0;
+        for message in (last..).skip(1).take(PROBES_MAX) {
+            let letter = Letter::over(address, message, outgoing);
+            match self.try_on(address, letter, &lane).await? {
+                Tried::Fits(message) => return Ok(Settled::Placed(message)),
+                Tried::Others => gap = 0,
+                Tried::Nothing => gap += 1,
+            }
+            if address.numbers_its_own() && gap >= GAP_MAX {
                 break;
-            };
-            let mut letter = Letter::over(address, message, outgoing);
-            let found = loop {
-                self.flow.unpaused(&lane).await;
-                match self.post(&letter).await {
-                    Ok(Posted::Stands(message)) => break Some(message),
-                    Ok(Posted::Flood(pause)) => self.flooded(address, pause),
-                    Ok(Posted::Unstylable) => self.strip(address, &mut letter)?,
-                    Err(DeliverError::TargetGone) => break None,
-                    Err(error) => return Err(error),
-                }
-            };
-            if let Some(message) = found {
-                return Ok(Settled::Placed(message));
             }
         }
         Ok(Settled::Absent)
+    }
+
+    async fn try_on(
+        &self,
+        address: Address,
+        mut letter: Letter,
+        lane: &Lane,
+    ) -> Result<Tried, DeliverError> {
+        loop {
+            self.flow.unpaused(lane).await;
+            let error = match self.attempt(&letter).await {
+                Ok(message) => return Ok(Tried::Fits(message)),
+                Err(error) => error,
+            };
+            let nothing = error.description().contains("not found");
+            match judged(error, &letter) {
+                Ok(Posted::Stands(message)) => return Ok(Tried::Fits(message)),
+                Ok(Posted::Flood(pause)) => self.flooded(address, pause),
+                Ok(Posted::Unstylable) => self.strip(address, &mut letter)?,
+                Err(DeliverError::TargetGone) if nothing => return Ok(Tried::Nothing),
+                Err(DeliverError::TargetGone) => return Ok(Tried::Others),
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -184,6 +203,24 @@ enum Posted {
     Stands(PlatformMessageId),
     Flood(Duration),
     Unstylable,
+}
+
+/// What stands under an id.
+enum Tried {
+    Fits(PlatformMessageId),
+    Others,
+    Nothing,
+}
+
+fn judged(error: ApiError, letter: &Letter) -> Result<Posted, DeliverError> {
+    match judge(error, letter.is_edit()) {
+        Verdict::Stands => Ok(Posted::Stands(
+            letter.target().expect("only an edit can change nothing"),
+        )),
+        Verdict::Wait(pause) => Ok(Posted::Flood(pause)),
+        Verdict::Plain => Ok(Posted::Unstylable),
+        Verdict::Fail(error) => Err(error),
+    }
 }
 
 fn misaddressed(error: NotTelegram) -> DeliverError {

@@ -69,7 +69,7 @@ async fn what_is_live_leaves_room_for_finals() {
     let flow = flow();
     let mut placed = 0;
     for _ in 0..600 {
-        placed += usize::from(flow.live(GROUP).is_some());
+        placed += usize::from(flow.live(GROUP, true).is_some());
         tokio::time::advance(Duration::from_millis(100)).await;
     }
     assert!((12..=16).contains(&placed), "{placed}");
@@ -84,10 +84,10 @@ async fn what_is_live_leaves_room_for_finals() {
 async fn what_is_live_never_overtakes_or_waits() {
     let flow = flow();
     let lane = flow.lane(PERSON).await;
-    assert!(flow.live(PERSON).is_none(), "a final is in flight");
+    assert!(flow.live(PERSON, true).is_none(), "a final is in flight");
     assert!(flow.draft(PERSON).is_none());
     drop(lane);
-    let live = flow.live(PERSON).expect("room to spare");
+    let live = flow.live(PERSON, true).expect("room to spare");
     let waiting = tokio::spawn({
         let flow = flow.clone();
         async move { speak(&flow, PERSON).await }
@@ -95,7 +95,10 @@ async fn what_is_live_never_overtakes_or_waits() {
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished(), "an edit is in flight");
     drop(live);
-    assert!(flow.live(PERSON).is_none(), "the final is first in line");
+    assert!(
+        flow.live(PERSON, true).is_none(),
+        "the final is first in line"
+    );
     waiting.await.unwrap();
 }
 
@@ -127,7 +130,7 @@ async fn a_pause_holds_to_the_letter_and_only_where_it_is_meant() {
     let start = Instant::now();
     flow.pause(PERSON, Duration::from_secs(17));
     assert!(flow.is_paused(PERSON) && !flow.is_paused(8));
-    assert!(flow.live(PERSON).is_none() && flow.draft(PERSON).is_none());
+    assert!(flow.live(PERSON, true).is_none() && flow.draft(PERSON).is_none());
     speak(&flow, 8).await;
     assert!(seconds(start) < 0.1);
     flow.pause(PERSON, Duration::from_secs(2));
