@@ -8,11 +8,23 @@
 //! say everything, a line in `config/example.toml`, and a refreshed `config/schema.json`
 //! (`UPDATE_EXPECT=1 cargo test`).
 
+mod check;
+mod complete;
 mod config;
+mod env;
+mod fill;
+mod load;
+mod problem;
+mod read;
 mod section;
+mod show;
+mod tree;
 mod value;
 
 pub use config::{Config, DEFAULT_PERSONA};
+pub use env::Env;
+pub use load::{load, parse};
+pub use problem::{Problem, Problems};
 pub use section::access::Roles;
 pub use section::account::{
     Account, Allow, Answer, Buttons, Deny, DiscordAccount, Groups, Mode, Scope, Shards,
@@ -23,6 +35,7 @@ pub use section::model::{CandleModel, DEFAULT_SOURCE, Model, OpenAiModel, Price,
 pub use section::persona::{History, Persona};
 pub use section::server::Server;
 pub use section::storage::Storage;
+pub use show::{Changes, EXAMPLE, schema};
 pub use value::device::Device;
 pub use value::rate::Rate;
 pub use value::size::Size;

@@ -13,15 +13,15 @@ pub struct Persona {
     /// ones first.
     pub models: Vec<String>,
     /// Spread of the choice of words; 0 always takes the most likely one.
-    pub temperature: f32,
+    pub temperature: f64,
     /// Only the most likely tokens that together reach this probability; 1 for all.
-    pub top_p: f32,
+    pub top_p: f64,
     /// Only this many of the most likely tokens; 0 for all.
     pub top_k: usize,
     /// Only tokens at least this share as likely as the most likely one; 0 for all.
-    pub min_p: f32,
+    pub min_p: f64,
     /// Makes what was said lately less likely; 1 for no effect.
-    pub repetition_penalty: f32,
+    pub repetition_penalty: f64,
     /// Makes the choice repeatable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
