@@ -61,7 +61,10 @@ impl ChatTemplate {
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self, TemplateError> {
         let engine = Engine::new(source, bos, eos)?;
         let shape = Shape::probe(|messages| engine.render(messages, None))?;
-        Ok(Self { kind: Kind::Jinja(Box::new(engine), shape), stops: Vec::new() })
+        Ok(Self {
+            kind: Kind::Jinja(Box::new(engine), shape),
+            stops: Vec::new(),
+        })
     }
 
     /// The template of a GGUF file, if it has one.
@@ -79,13 +82,18 @@ impl ChatTemplate {
             Some(Value::String(source)) => Self::new(source, bos, eos)
                 .map(Some)
                 .map_err(|error| ModelFileError::broken(format!("{error} ({KEY})"))),
-            Some(_) => Err(ModelFileError::broken(format!("the metadata {KEY} is not a text"))),
+            Some(_) => Err(ModelFileError::broken(format!(
+                "the metadata {KEY} is not a text"
+            ))),
         }
     }
 
     /// A plain transcript, for models that were never taught a form.
     pub fn transcript() -> Self {
-        Self { kind: Kind::Transcript, stops: vec!["\nUser:".into(), "\nAssistant:".into()] }
+        Self {
+            kind: Kind::Transcript,
+            stops: vec!["\nUser:".into(), "\nAssistant:".into()],
+        }
     }
 
     /// Strings that end an answer besides the model's own tokens.
@@ -140,7 +148,10 @@ impl<'a> Message<'a> {
             Role::User => "user",
             Role::Assistant => "assistant",
         };
-        Self { role, text: text.into() }
+        Self {
+            role,
+            text: text.into(),
+        }
     }
 }
 

@@ -32,7 +32,11 @@ impl Emitter {
     /// Begins a text that ends before any of these strings; empty ones never stop it.
     pub fn new(stop: &[String]) -> Self {
         Self {
-            stops: stop.iter().filter(|stop| !stop.is_empty()).cloned().collect(),
+            stops: stop
+                .iter()
+                .filter(|stop| !stop.is_empty())
+                .cloned()
+                .collect(),
             partial: Vec::new(),
             held: String::new(),
             stopped: false,
@@ -42,17 +46,26 @@ impl Emitter {
     /// Takes the bytes of the next token.
     pub fn push(&mut self, bytes: &[u8]) -> Emitted {
         if self.stopped {
-            return Emitted { text: String::new(), stopped: true };
+            return Emitted {
+                text: String::new(),
+                stopped: true,
+            };
         }
         self.decode(bytes);
         if let Some(start) = self.first_stop() {
             self.held.truncate(start);
             self.stopped = true;
-            return Emitted { text: std::mem::take(&mut self.held), stopped: true };
+            return Emitted {
+                text: std::mem::take(&mut self.held),
+                stopped: true,
+            };
         }
         let keep = self.held.len() - self.doubtful();
         let rest = self.held.split_off(keep);
-        Emitted { text: std::mem::replace(&mut self.held, rest), stopped: false }
+        Emitted {
+            text: std::mem::replace(&mut self.held, rest),
+            stopped: false,
+        }
     }
 
     /// Gives what was held back, once no more tokens come.
@@ -102,7 +115,11 @@ impl Emitter {
     fn first_stop(&self) -> Option<usize> {
         self.stops
             .iter()
-            .filter_map(|stop| self.held.find(stop.as_str()).map(|at| (at + stop.len(), at)))
+            .filter_map(|stop| {
+                self.held
+                    .find(stop.as_str())
+                    .map(|at| (at + stop.len(), at))
+            })
             .min()
             .map(|(_, start)| start)
     }
@@ -115,7 +132,10 @@ impl Emitter {
             .map(|stop| {
                 let stop = stop.as_bytes();
                 let most = (stop.len() - 1).min(text.len());
-                (1..=most).rev().find(|&n| text.ends_with(&stop[..n])).unwrap_or(0)
+                (1..=most)
+                    .rev()
+                    .find(|&n| text.ends_with(&stop[..n]))
+                    .unwrap_or(0)
             })
             .max()
             .unwrap_or(0)
@@ -159,14 +179,29 @@ mod tests {
 
     #[test]
     fn a_stop_string_over_several_tokens_never_shows() {
-        let (out, stopped) = run(&stops(&["\nUser:"]), &[b"Hi.\n", b"Us", b"er", b": and more"]);
-        assert_eq!((out, stopped), (vec!["Hi.".into(), "".into(), "".into(), "".into(), "".into()], true));
+        let (out, stopped) = run(
+            &stops(&["\nUser:"]),
+            &[b"Hi.\n", b"Us", b"er", b": and more"],
+        );
+        assert_eq!(
+            (out, stopped),
+            (
+                vec!["Hi.".into(), "".into(), "".into(), "".into(), "".into()],
+                true
+            )
+        );
     }
 
     #[test]
     fn what_only_looked_like_a_stop_string_is_given_back() {
         let (out, stopped) = run(&stops(&["\nUser:"]), &[b"\nUse", b"ful", b"\nUser"]);
-        assert_eq!((out, stopped), (vec!["".into(), "\nUseful".into(), "".into(), "\nUser".into()], false));
+        assert_eq!(
+            (out, stopped),
+            (
+                vec!["".into(), "\nUseful".into(), "".into(), "\nUser".into()],
+                false
+            )
+        );
     }
 
     #[test]

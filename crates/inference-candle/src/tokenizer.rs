@@ -13,8 +13,8 @@ mod bpe;
 mod file;
 mod metadata;
 mod special;
-mod spm;
 mod split;
+mod spm;
 mod vocab;
 
 use std::borrow::Cow;
@@ -98,10 +98,16 @@ impl Tokenizer {
         }
         ends.sort_unstable();
         ends.dedup();
-        let add_bos = meta.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(add_bos);
+        let add_bos = meta
+            .flag("tokenizer.ggml.add_bos_token")?
+            .unwrap_or(add_bos);
         let special = Special::new(&vocab, strips_after_special(&meta))?;
         Ok(Self {
-            model: Model::Gguf(Box::new(GgufTokenizer { vocab, special, pieces })),
+            model: Model::Gguf(Box::new(GgufTokenizer {
+                vocab,
+                special,
+                pieces,
+            })),
             ends,
             bos,
             eos,
@@ -242,7 +248,12 @@ impl GgufTokenizer {
 ///
 /// The files do not say it; known models are told by their name.
 fn strips_after_special(meta: &Metadata<'_>) -> bool {
-    let name = meta.text("general.name").ok().flatten().unwrap_or_default().to_lowercase();
+    let name = meta
+        .text("general.name")
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+        .to_lowercase();
     name.contains("phi-3") || name.contains("phi3")
 }
 

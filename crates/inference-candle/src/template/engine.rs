@@ -42,14 +42,22 @@ impl Engine {
                 .expect("the usual delimiters"),
         );
         environment.set_recursion_limit(DEPTH);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message))
-        });
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function(
+            "raise_exception",
+            |message: String| -> Result<Value, Error> {
+                Err(Error::new(ErrorKind::InvalidOperation, message))
+            },
+        );
         environment
             .add_template_owned("chat", without_marks(source))
             .map_err(|error| TemplateError::Broken(error.to_string()))?;
-        Ok(Self { environment, bos: bos.into(), eos: eos.into() })
+        Ok(Self {
+            environment,
+            bos: bos.into(),
+            eos: eos.into(),
+        })
     }
 
     pub(super) fn render(
@@ -97,7 +105,9 @@ impl Engine {
 
 /// What went wrong, without the source lines that the error carries along.
 fn reason(error: &Error) -> String {
-    error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
+    error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned)
 }
 
 /// Leaves out marks that only training needs and that no other engine knows.
@@ -106,7 +116,11 @@ fn without_marks(source: &str) -> String {
     for mark in ["generation", "endgeneration"] {
         for open in ["{%- ", "{% ", "{%-", "{%"] {
             for close in [" -%}", " %}", "-%}", "%}"] {
-                let tag = if mark == "generation" { "if true" } else { "endif" };
+                let tag = if mark == "generation" {
+                    "if true"
+                } else {
+                    "endif"
+                };
                 source = source.replace(
                     &format!("{open}{mark}{close}"),
                     &format!("{open} {tag} {close}"),
@@ -121,7 +135,11 @@ fn strftime(date: NaiveDate, format: &str) -> Result<String, Error> {
     use std::fmt::Write as _;
     let mut out = String::new();
     // Midnight stands for the whole day, whatever the template asks for.
-    write!(out, "{}", date.and_time(chrono::NaiveTime::MIN).format(format))
-        .map_err(|_| Error::new(ErrorKind::InvalidOperation, "not a date format"))?;
+    write!(
+        out,
+        "{}",
+        date.and_time(chrono::NaiveTime::MIN).format(format)
+    )
+    .map_err(|_| Error::new(ErrorKind::InvalidOperation, "not a date format"))?;
     Ok(out)
 }

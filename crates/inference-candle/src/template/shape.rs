@@ -37,7 +37,9 @@ impl Shape {
         use Role::{Assistant, User};
         // A question on its own must work, or nothing does.
         if !render(&[Message::of(User, PROBE)])?.contains(PROBE) {
-            return Err(TemplateError::Refused("it leaves out what people say".into()));
+            return Err(TemplateError::Refused(
+                "it leaves out what people say".into(),
+            ));
         }
         let takes = |messages: &[Message<'_>]| match render(messages) {
             // A template that drops a message has not taken it.
@@ -45,7 +47,10 @@ impl Shape {
             Err(TemplateError::Refused(_)) => Ok(false),
             Err(error) => Err(error),
         };
-        let system = Message { role: "system", text: PROBE.into() };
+        let system = Message {
+            role: "system",
+            text: PROBE.into(),
+        };
         Ok(Self {
             fold_system: !takes(&[system, Message::of(User, PROBE)])?,
             join: !takes(&[Message::of(User, PROBE), Message::of(User, PROBE)])?,
@@ -61,11 +66,16 @@ impl Shape {
             if self.fold_system {
                 preface = Some(prompt.system.as_str());
             } else {
-                out.push(Message { role: "system", text: prompt.system.as_str().into() });
+                out.push(Message {
+                    role: "system",
+                    text: prompt.system.as_str().into(),
+                });
             }
         }
-        let assistant_first =
-            prompt.messages.first().is_some_and(|first| first.role == Role::Assistant);
+        let assistant_first = prompt
+            .messages
+            .first()
+            .is_some_and(|first| first.role == Role::Assistant);
         if assistant_first && (self.person_first || preface.is_some()) {
             out.push(Message::of(Role::User, preface.take().unwrap_or_default()));
         }

@@ -172,10 +172,25 @@ const MISTRAL: &str = "{{ bos_token }}{% for message in messages %}{% if (messag
 
 /// Each with what it begins a prompt and ends a text with, and what it adds for an answer.
 const ALL: [(&str, &str, &str, &str); 9] = [
-    (LLAMA3, "<B>", "", "<|start_header_id|>assistant<|end_header_id|>\n\n"),
-    (LLAMA32, "<B>", "", "<|start_header_id|>assistant<|end_header_id|>\n\n"),
+    (
+        LLAMA3,
+        "<B>",
+        "",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    ),
+    (
+        LLAMA32,
+        "<B>",
+        "",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    ),
     (QWEN25, "", "", "<|im_start|>assistant\n"),
-    (QWEN3, "", "", "<|im_start|>assistant\n<think>\n\n</think>\n\n"),
+    (
+        QWEN3,
+        "",
+        "",
+        "<|im_start|>assistant\n<think>\n\n</think>\n\n",
+    ),
     (GEMMA3, "<bos>", "", "<start_of_turn>model\n"),
     (GEMMA2, "<bos>", "", "<start_of_turn>model\n"),
     (PHI3, "", "</s>", "<|assistant|>\n"),
@@ -188,22 +203,37 @@ fn prompt(system: &str, messages: &[(Role, &str)]) -> Prompt {
         system: system.into(),
         messages: messages
             .iter()
-            .map(|&(role, text)| PromptMessage { role, text: text.into() })
+            .map(|&(role, text)| PromptMessage {
+                role,
+                text: text.into(),
+            })
             .collect(),
     }
 }
 
 fn talk() -> Prompt {
-    prompt("Be kind.", &[(Role::User, "Hi"), (Role::Assistant, "Hello!"), (Role::User, "Who?")])
+    prompt(
+        "Be kind.",
+        &[
+            (Role::User, "Hi"),
+            (Role::Assistant, "Hello!"),
+            (Role::User, "Who?"),
+        ],
+    )
 }
 
 fn render(source: &str, prompt: &Prompt) -> String {
-    ChatTemplate::new(source, "<B>", "<E>").unwrap().render(prompt).unwrap()
+    ChatTemplate::new(source, "<B>", "<E>")
+        .unwrap()
+        .render(prompt)
+        .unwrap()
 }
 
 #[test]
 fn smollm2_is_rendered_as_in_its_reference_prompts() {
-    let template = ChatTemplate::from_gguf(&smollm2(), "<|im_start|>", "<|im_end|>").unwrap().unwrap();
+    let template = ChatTemplate::from_gguf(&smollm2(), "<|im_start|>", "<|im_end|>")
+        .unwrap()
+        .unwrap();
     assert!(template.stops().is_empty());
     assert_eq!(
         template
@@ -269,7 +299,10 @@ fn well_known_templates_render_as_they_should() {
             "<B><|user|>\nBe kind.\n\nHi<|end|>\n<|assistant|>\nHello!<|end|>\n\
              <|user|>\nWho?<|end|>\n<|assistant|>\n",
         ),
-        (MISTRAL, "<B>[INST] Be kind.\n\nHi [/INST]Hello!<E>[INST] Who? [/INST]"),
+        (
+            MISTRAL,
+            "<B>[INST] Be kind.\n\nHi [/INST]Hello!<E>[INST] Who? [/INST]",
+        ),
     ];
     for (source, expected) in cases {
         assert_eq!(render(source, &talk()), expected);
@@ -280,11 +313,22 @@ fn well_known_templates_render_as_they_should() {
 fn templates_that_insist_on_alternation_get_it() {
     let twice = prompt(
         "S",
-        &[(Role::User, "one"), (Role::User, "two"), (Role::Assistant, "a"), (Role::User, "three")],
+        &[
+            (Role::User, "one"),
+            (Role::User, "two"),
+            (Role::Assistant, "a"),
+            (Role::User, "three"),
+        ],
     );
-    assert_eq!(render(MISTRAL, &twice), "<B>[INST] S\n\none\n\ntwo [/INST]a<E>[INST] three [/INST]");
+    assert_eq!(
+        render(MISTRAL, &twice),
+        "<B>[INST] S\n\none\n\ntwo [/INST]a<E>[INST] three [/INST]"
+    );
     let cut = prompt("S", &[(Role::Assistant, "a"), (Role::User, "b")]);
-    assert_eq!(render(MISTRAL, &cut), "<B>[INST] S [/INST]a<E>[INST] b [/INST]");
+    assert_eq!(
+        render(MISTRAL, &cut),
+        "<B>[INST] S [/INST]a<E>[INST] b [/INST]"
+    );
     let cut = prompt("", &[(Role::Assistant, "a"), (Role::User, "b")]);
     assert_eq!(
         render(GEMMA3, &cut),
@@ -293,7 +337,10 @@ fn templates_that_insist_on_alternation_get_it() {
     );
     // A template that takes them is given them as they are.
     assert_eq!(
-        render(PHI3, &prompt("", &[(Role::User, "one"), (Role::User, "two")])),
+        render(
+            PHI3,
+            &prompt("", &[(Role::User, "one"), (Role::User, "two")])
+        ),
         "<|user|>\none<|end|>\n<|user|>\ntwo<|end|>\n<|assistant|>\n",
     );
 }
@@ -302,15 +349,24 @@ fn templates_that_insist_on_alternation_get_it() {
 fn a_longer_conversation_begins_with_the_shorter_one() {
     use Role::{Assistant, User};
     let all = [
-        (User, "a"), (Assistant, "b "), (User, " c"), (User, "d"), (Assistant, "e\n"), (User, "f"),
-        (Assistant, "g"), (User, "h"),
+        (User, "a"),
+        (Assistant, "b "),
+        (User, " c"),
+        (User, "d"),
+        (Assistant, "e\n"),
+        (User, "f"),
+        (Assistant, "g"),
+        (User, "h"),
     ];
     let gguf = smollm2();
     let mut templates: Vec<(ChatTemplate, &str)> = ALL
         .iter()
         .map(|&(source, bos, eos, start)| (ChatTemplate::new(source, bos, eos).unwrap(), start))
         .collect();
-    templates.push((ChatTemplate::from_gguf(&gguf, "", "").unwrap().unwrap(), "<|im_start|>assistant\n"));
+    templates.push((
+        ChatTemplate::from_gguf(&gguf, "", "").unwrap().unwrap(),
+        "<|im_start|>assistant\n",
+    ));
     templates.push((ChatTemplate::transcript(), "Assistant:"));
     for system in ["", "Be kind."] {
         for (template, start) in &templates {
@@ -318,7 +374,10 @@ fn a_longer_conversation_begins_with_the_shorter_one() {
                 let shorter = template.render(&prompt(system, &all[..turn])).unwrap();
                 let longer = template.render(&prompt(system, &all)).unwrap();
                 let kept = shorter.strip_suffix(start).unwrap();
-                assert!(longer.starts_with(kept), "{longer:?} does not begin with {kept:?}");
+                assert!(
+                    longer.starts_with(kept),
+                    "{longer:?} does not begin with {kept:?}"
+                );
             }
         }
     }
@@ -328,9 +387,19 @@ fn a_longer_conversation_begins_with_the_shorter_one() {
 fn the_date_is_the_callers() {
     let template = ChatTemplate::new(LLAMA32, "", "").unwrap();
     let date = NaiveDate::from_ymd_opt(2026, 11, 3);
-    assert!(template.render_on(&talk(), date).unwrap().contains("Today Date: 03 Nov 2026\n"));
+    assert!(
+        template
+            .render_on(&talk(), date)
+            .unwrap()
+            .contains("Today Date: 03 Nov 2026\n")
+    );
     let odd = LLAMA32.replace("%d %b %Y", "%Q");
-    assert!(ChatTemplate::new(&odd, "", "").unwrap().render_on(&talk(), date).is_err());
+    assert!(
+        ChatTemplate::new(&odd, "", "")
+            .unwrap()
+            .render_on(&talk(), date)
+            .is_err()
+    );
 }
 
 #[test]
@@ -345,7 +414,8 @@ fn without_a_template_a_transcript_is_written() {
 
 #[test]
 fn marks_for_training_are_left_out() {
-    let source = "{% for m in messages %}{%- generation -%}{{ m.content }}{% endgeneration %}{% endfor %}";
+    let source =
+        "{% for m in messages %}{%- generation -%}{{ m.content }}{% endgeneration %}{% endfor %}";
     assert_eq!(render(source, &prompt("", &[(Role::User, "x")])), "x");
 }
 
@@ -356,13 +426,27 @@ fn templates_that_mean_harm_are_stopped() {
     let cases: [(&str, fn(&TemplateError) -> bool); 9] = [
         (&nested, |error| matches!(error, TemplateError::Excessive)),
         (doubling, |error| matches!(error, TemplateError::Excessive)),
-        ("{{ 'x' * 999999999 }}", |error| matches!(error, TemplateError::Excessive | TemplateError::Refused(_))),
-        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", |error| matches!(error, TemplateError::Refused(_))),
-        ("{% if %}", |error| matches!(error, TemplateError::Broken(_))),
-        (&"(".repeat(100_000), |error| matches!(error, TemplateError::Refused(_))),
-        (&("{{".to_owned() + &"(".repeat(100_000)), |error| matches!(error, TemplateError::Broken(_))),
-        (&" ".repeat(1 << 20), |error| matches!(error, TemplateError::Excessive)),
-        ("{% include 'other' %}", |error| matches!(error, TemplateError::Refused(_))),
+        ("{{ 'x' * 999999999 }}", |error| {
+            matches!(error, TemplateError::Excessive | TemplateError::Refused(_))
+        }),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", |error| {
+            matches!(error, TemplateError::Refused(_))
+        }),
+        ("{% if %}", |error| {
+            matches!(error, TemplateError::Broken(_))
+        }),
+        (&"(".repeat(100_000), |error| {
+            matches!(error, TemplateError::Refused(_))
+        }),
+        (&("{{".to_owned() + &"(".repeat(100_000)), |error| {
+            matches!(error, TemplateError::Broken(_))
+        }),
+        (&" ".repeat(1 << 20), |error| {
+            matches!(error, TemplateError::Excessive)
+        }),
+        ("{% include 'other' %}", |error| {
+            matches!(error, TemplateError::Refused(_))
+        }),
     ];
     for (source, expected) in cases {
         let error = ChatTemplate::new(source, "", "").unwrap_err();
@@ -375,7 +459,8 @@ fn a_template_that_is_no_text_is_refused_and_an_empty_one_is_none() {
     let mut gguf = smollm2();
     gguf.metadata.insert(KEY.into(), Value::U8(1));
     assert!(ChatTemplate::from_gguf(&gguf, "", "").is_err());
-    gguf.metadata.insert(KEY.into(), Value::String(" \n".into()));
+    gguf.metadata
+        .insert(KEY.into(), Value::String(" \n".into()));
     assert!(ChatTemplate::from_gguf(&gguf, "", "").unwrap().is_none());
     gguf.metadata.insert(KEY.into(), Value::String("{{".into()));
     assert!(ChatTemplate::from_gguf(&gguf, "", "").is_err());

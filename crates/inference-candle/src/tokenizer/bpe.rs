@@ -54,14 +54,20 @@ impl Bpe {
                 .find(|&(_, c)| c == ' ')
                 .map(|(at, _)| (&merge[..at], &merge[at + 1..]));
             let Some((left, right)) = parts else {
-                return Err(wrong(MERGES, format_args!("[{rank}] is not a pair of tokens")));
+                return Err(wrong(
+                    MERGES,
+                    format_args!("[{rank}] is not a pair of tokens"),
+                ));
             };
             union.clear();
             union.push_str(left);
             union.push_str(right);
             let id = |text: &str| {
                 vocab.find(text).ok_or_else(|| {
-                    wrong(MERGES, format_args!("[{rank}] names {text:?}, which is no token"))
+                    wrong(
+                        MERGES,
+                        format_args!("[{rank}] names {text:?}, which is no token"),
+                    )
                 })
             };
             let (left, right, union) = (id(left)?, id(right)?, id(&union)?);
@@ -75,7 +81,11 @@ impl Bpe {
         for byte in 0..=u8::MAX {
             bytes[usize::from(byte)] = vocab.find(char_of(byte).encode_utf8(&mut buffer));
         }
-        Ok(Self { split, merges, bytes })
+        Ok(Self {
+            split,
+            merges,
+            bytes,
+        })
     }
 
     pub(super) fn adds_bos(&self) -> bool {
@@ -96,7 +106,12 @@ impl Bpe {
             }
             self.encode_word(word, &mut symbols, &mut queue);
             // What was merged away has no token any more.
-            out.extend(symbols.iter().map(|symbol| symbol.token).filter(|&token| token != NONE));
+            out.extend(
+                symbols
+                    .iter()
+                    .map(|symbol| symbol.token)
+                    .filter(|&token| token != NONE),
+            );
         }
     }
 
@@ -111,9 +126,15 @@ impl Bpe {
         for (here, byte) in (0..).zip(word.bytes()) {
             // A byte without a token keeps its neighbours apart and is left out in the end.
             let token = self.bytes[usize::from(byte)].unwrap_or(NONE);
-            symbols.push(Symbol { token, prev: u32::wrapping_sub(here, 1), next: here + 1 });
+            symbols.push(Symbol {
+                token,
+                prev: u32::wrapping_sub(here, 1),
+                next: here + 1,
+            });
         }
-        let Some(last) = symbols.last_mut() else { return };
+        let Some(last) = symbols.last_mut() else {
+            return;
+        };
         last.next = NONE;
 
         for right in 1..symbols.len() as u32 {
@@ -151,7 +172,9 @@ impl Bpe {
             return None;
         }
         let key = (symbols[left as usize].token, symbols[right as usize].token);
-        self.merges.get(&key).map(|&(rank, union)| Reverse((rank, left, right, union)))
+        self.merges
+            .get(&key)
+            .map(|&(rank, union)| Reverse((rank, left, right, union)))
     }
 }
 

@@ -52,9 +52,10 @@ impl FileTokenizer {
             .with_padding(None);
         let byte_level = match tokenizer.get_decoder() {
             Some(DecoderWrapper::ByteLevel(_)) => true,
-            Some(DecoderWrapper::Sequence(steps)) => {
-                steps.get_decoders().iter().any(|step| matches!(step, DecoderWrapper::ByteLevel(_)))
-            }
+            Some(DecoderWrapper::Sequence(steps)) => steps
+                .get_decoders()
+                .iter()
+                .any(|step| matches!(step, DecoderWrapper::ByteLevel(_))),
             _ => false,
         };
         let mut control: Vec<(String, u32)> = tokenizer
@@ -64,7 +65,12 @@ impl FileTokenizer {
             .map(|(id, token)| (token.content, id))
             .collect();
         control.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.1.cmp(&b.1)));
-        Ok(Self { tokenizer, blind: OnceLock::new(), byte_level, control })
+        Ok(Self {
+            tokenizer,
+            blind: OnceLock::new(),
+            byte_level,
+            control,
+        })
     }
 
     pub(super) fn encode(&self, text: &str, parse_special: bool) -> Vec<u32> {
@@ -91,7 +97,10 @@ impl FileTokenizer {
         let mut at = 0;
         while at < text.len() {
             let rest = &text[at..];
-            let found = self.control.iter().find(|(token, _)| rest.starts_with(token.as_str()));
+            let found = self
+                .control
+                .iter()
+                .find(|(token, _)| rest.starts_with(token.as_str()));
             if let Some((token, _)) = found {
                 starts.push(at);
                 at += token.len();
@@ -106,8 +115,14 @@ impl FileTokenizer {
         if self.control.iter().any(|&(_, control)| control == id) {
             return Vec::new();
         }
-        let Some(text) = self.tokenizer.id_to_token(id) else { return Vec::new() };
-        if self.tokenizer.get_added_vocabulary().is_special_token(&text) {
+        let Some(text) = self.tokenizer.id_to_token(id) else {
+            return Vec::new();
+        };
+        if self
+            .tokenizer
+            .get_added_vocabulary()
+            .is_special_token(&text)
+        {
             return Vec::new();
         }
         if self.tokenizer.get_added_tokens_decoder().contains_key(&id) {
@@ -137,7 +152,9 @@ impl FileTokenizer {
 
 impl std::fmt::Debug for FileTokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileTokenizer").field("tokens", &self.vocab_size()).finish_non_exhaustive()
+        f.debug_struct("FileTokenizer")
+            .field("tokens", &self.vocab_size())
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,17 +172,26 @@ impl Facts {
                 .and_then(|bytes| serde_json::from_slice(&bytes).ok())
                 .unwrap_or(Value::Null)
         };
-        let (generation, config, own) =
-            (read("generation_config.json"), read("config.json"), read("tokenizer_config.json"));
+        let (generation, config, own) = (
+            read("generation_config.json"),
+            read("config.json"),
+            read("tokenizer_config.json"),
+        );
         let by_id = |key: &str| {
-            [&generation, &config].into_iter().map(|from| ids(&from[key])).find(|ids| !ids.is_empty())
+            [&generation, &config]
+                .into_iter()
+                .map(|from| ids(&from[key]))
+                .find(|ids| !ids.is_empty())
         };
         // Either a text or an object with the text in it.
         let by_text = |key: &str| {
             let value = &own[key];
             file.id(value.as_str().or_else(|| value["content"].as_str())?)
         };
-        let mut ends: Vec<u32> = vocab::ENDS.iter().filter_map(|text| file.id(text)).collect();
+        let mut ends: Vec<u32> = vocab::ENDS
+            .iter()
+            .filter_map(|text| file.id(text))
+            .collect();
         let eos = by_text("eos_token").or_else(|| by_id("eos_token_id")?.first().copied());
         ends.extend(eos);
         ends.extend(by_id("eos_token_id").unwrap_or_default());

@@ -47,7 +47,9 @@ impl<'a> Metadata<'a> {
         key: &str,
         vocabulary: usize,
     ) -> Result<Option<u32>, ModelFileError> {
-        let Some(value) = self.get(key) else { return Ok(None) };
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
         let id = integer(value).ok_or_else(|| wrong(key, "is not an integer"))?;
         u32::try_from(id)
             .ok()

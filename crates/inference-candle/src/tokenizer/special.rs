@@ -44,8 +44,10 @@ pub(super) enum Part<'a> {
 impl Special {
     pub(super) fn new(vocab: &Vocab, strip: bool) -> Result<Self, ModelFileError> {
         let user: Vec<u32> = vocab.ids_of(Kind::UserDefined).collect();
-        let control: Vec<u32> =
-            vocab.ids_of(Kind::Control).chain(vocab.ids_of(Kind::Unknown)).collect();
+        let control: Vec<u32> = vocab
+            .ids_of(Kind::Control)
+            .chain(vocab.ids_of(Kind::Unknown))
+            .collect();
         let all = user.iter().chain(&control).copied().collect();
         Ok(Self {
             plain: Finder::new(vocab, user)?,
@@ -134,9 +136,13 @@ impl Finder {
     /// The ids found, each with its start and end.
     fn find(&self, text: &str) -> impl Iterator<Item = (u32, usize, usize)> {
         self.automaton.iter().flat_map(move |automaton| {
-            automaton
-                .find_iter(text)
-                .map(|found| (self.ids[found.pattern().as_usize()], found.start(), found.end()))
+            automaton.find_iter(text).map(|found| {
+                (
+                    self.ids[found.pattern().as_usize()],
+                    found.start(),
+                    found.end(),
+                )
+            })
         })
     }
 }

@@ -23,8 +23,13 @@ const DEEPSEEK_LLM: [&str; 6] = [
     r"[一-龥ࠀ-一가-퟿]+",
     r"\p{N}+",
 ];
-const DEEPSEEK_CODER: [&str; 5] =
-    [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[一-龥ࠀ-一가-퟿]+", r"\p{N}"];
+const DEEPSEEK_CODER: [&str; 5] = [
+    r"[\r\n]",
+    r"\s?\p{L}+",
+    r"\s?\p{P}+",
+    r"[一-龥ࠀ-一가-퟿]+",
+    r"\p{N}",
+];
 const DEEPSEEK3: [&str; 3] = [
     r"\p{N}{1,3}",
     r"[一-龥぀-ゟ゠-ヿ]+",
@@ -42,20 +47,50 @@ const UNNAMED: [&str; 4] = [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9
 const KNOWN: [(&[&str], &[&str], Habits); 14] = [
     (&["default"], &UNNAMED, PLAIN),
     (
-        &["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
+        &[
+            "llama-bpe",
+            "llama3",
+            "llama-v3",
+            "falcon3",
+            "falcon-h1",
+            "pixtral",
+            "midm-2.0",
+            "lfm2",
+        ],
         &[LLAMA3],
-        Habits { adds_bos: true, whole_words: true },
+        Habits {
+            adds_bos: true,
+            whole_words: true,
+        },
     ),
-    (&["smaug-bpe", "dbrx", "chatglm-bpe", "glm4"], &[LLAMA3], PLAIN),
     (
-        &["qwen2", "stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan", "kormo", "grok-2"],
+        &["smaug-bpe", "dbrx", "chatglm-bpe", "glm4"],
+        &[LLAMA3],
+        PLAIN,
+    ),
+    (
+        &[
+            "qwen2",
+            "stablelm2",
+            "deepseek-r1-qwen",
+            "megrez",
+            "hunyuan",
+            "kormo",
+            "grok-2",
+        ],
         &[QWEN2],
         PLAIN,
     ),
     (&["qwen35"], &[QWEN35], PLAIN),
     (
         &[
-            "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b",
+            "smollm",
+            "starcoder",
+            "refact",
+            "command-r",
+            "codeshell",
+            "exaone",
+            "minerva-7b",
             "mellum2",
         ],
         &SMOLLM,
@@ -63,8 +98,20 @@ const KNOWN: [(&[&str], &[&str], Habits); 14] = [
     ),
     (
         &[
-            "gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4", "trillion", "granite-docling",
-            "mellum", "modern-bert", "jina-es", "jina-de", "gigachat", "a.x-4.0",
+            "gpt-2",
+            "phi-2",
+            "mpt",
+            "olmo",
+            "jais",
+            "exaone4",
+            "trillion",
+            "granite-docling",
+            "mellum",
+            "modern-bert",
+            "jina-es",
+            "jina-de",
+            "gigachat",
+            "a.x-4.0",
         ],
         &[GPT2],
         PLAIN,
@@ -72,10 +119,25 @@ const KNOWN: [(&[&str], &[&str], Habits); 14] = [
     (&["falcon"], &FALCON, PLAIN),
     (&["deepseek-llm"], &DEEPSEEK_LLM, PLAIN),
     (&["deepseek-coder"], &DEEPSEEK_CODER, PLAIN),
-    (&["deepseek-v3", "hunyuan-dense", "joyai-llm"], &DEEPSEEK3, PLAIN),
-    (&["tekken"], &[TEKKEN], Habits { adds_bos: true, whole_words: true }),
+    (
+        &["deepseek-v3", "hunyuan-dense", "joyai-llm"],
+        &DEEPSEEK3,
+        PLAIN,
+    ),
+    (
+        &["tekken"],
+        &[TEKKEN],
+        Habits {
+            adds_bos: true,
+            whole_words: true,
+        },
+    ),
     (&["gpt-4o", "llama4", "kanana2"], &[GPT4O], PLAIN),
-    (&["viking"], &[r" ?[^(\s|.,!?…。，、।۔،)]+", r"\p{N}"], PLAIN),
+    (
+        &["viking"],
+        &[r" ?[^(\s|.,!?…。，、।۔،)]+", r"\p{N}"],
+        PLAIN,
+    ),
 ];
 
 #[derive(Clone, Copy)]
@@ -84,7 +146,10 @@ struct Habits {
     whole_words: bool,
 }
 
-const PLAIN: Habits = Habits { adds_bos: false, whole_words: false };
+const PLAIN: Habits = Habits {
+    adds_bos: false,
+    whole_words: false,
+};
 
 /// Cuts text into words.
 #[derive(Debug)]
@@ -109,7 +174,11 @@ impl Split {
             .iter()
             .map(|step| Regex::new(step).expect("the expressions above are well-formed"))
             .collect();
-        Ok(Self { steps, adds_bos: habits.adds_bos, whole_words: habits.whole_words })
+        Ok(Self {
+            steps,
+            adds_bos: habits.adds_bos,
+            whole_words: habits.whole_words,
+        })
     }
 
     pub(super) fn words<'a>(&self, text: &'a str) -> Vec<&'a str> {
@@ -155,31 +224,55 @@ mod tests {
         let cases: &[(&str, &str, &[&str])] = &[
             ("gpt-2", "I'm 2024  ok", &["I", "'m", " 2024", " ", " ok"]),
             ("smollm", "in 2024", &["in", " ", "2", "0", "2", "4"]),
-            ("qwen2", "IT'S 42!\n\nok", &["IT", "'S", " ", "4", "2", "!\n\n", "ok"]),
+            (
+                "qwen2",
+                "IT'S 42!\n\nok",
+                &["IT", "'S", " ", "4", "2", "!\n\n", "ok"],
+            ),
             ("llama-bpe", "12345 a.b", &["123", "45", " a", ".b"]),
             ("tekken", "HelloWorld 1", &["Hello", "World", " ", "1"]),
             ("gpt-4o", "it's", &["it's"]),
             ("falcon", "a1234", &["a", "123", "4"]),
-            ("deepseek-v3", "x 1234 你好a", &["x", " ", "123", "4", " ", "你好", "a"]),
-            ("deepseek-llm", "hi, 你好\n", &["hi", ",", " ", "你好", "\n"]),
+            (
+                "deepseek-v3",
+                "x 1234 你好a",
+                &["x", " ", "123", "4", " ", "你好", "a"],
+            ),
+            (
+                "deepseek-llm",
+                "hi, 你好\n",
+                &["hi", ",", " ", "你好", "\n"],
+            ),
             ("deepseek-coder", "hi 12", &["hi", " ", "1", "2"]),
             ("default", "a+b", &["a", "+", "b"]),
         ];
         for (name, text, words) in cases {
-            assert_eq!(Split::by_name(name).unwrap().words(text), *words, "{name}: {text:?}");
+            assert_eq!(
+                Split::by_name(name).unwrap().words(text),
+                *words,
+                "{name}: {text:?}"
+            );
         }
     }
 
     #[test]
     fn an_unknown_way_is_refused_by_name() {
-        assert!(Split::by_name("mystery").unwrap_err().to_string().contains("mystery"));
+        assert!(
+            Split::by_name("mystery")
+                .unwrap_err()
+                .to_string()
+                .contains("mystery")
+        );
     }
 
     #[test]
     fn a_flood_of_white_space_is_no_trouble() {
         let flood = format!("{}x", " ".repeat(20_000));
         for (names, ..) in &KNOWN {
-            assert_eq!(Split::by_name(names[0]).unwrap().words(&flood).concat(), flood);
+            assert_eq!(
+                Split::by_name(names[0]).unwrap().words(&flood).concat(),
+                flood
+            );
         }
     }
 

@@ -59,8 +59,14 @@ impl Spm {
             bytes[usize::from(byte)] = vocab.find(&format!("<0x{byte:02X}>"));
         }
         let unknown = meta.token_id("tokenizer.ggml.unknown_token_id", vocab.len())?;
-        let space_first = meta.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
-        Ok(Self { space_first, bytes, unknown })
+        let space_first = meta
+            .flag("tokenizer.ggml.add_space_prefix")?
+            .unwrap_or(true);
+        Ok(Self {
+            space_first,
+            bytes,
+            unknown,
+        })
     }
 
     /// Appends the tokens of a text; `fresh` when nothing or a special token comes before it.
@@ -81,7 +87,9 @@ impl Spm {
                 next: here + 1,
             });
         }
-        let Some(last) = symbols.last_mut() else { return };
+        let Some(last) = symbols.last_mut() else {
+            return;
+        };
         last.next = NONE;
 
         merge(vocab, &escaped, &mut symbols);
@@ -92,7 +100,9 @@ impl Spm {
             match vocab.find_text(piece) {
                 Some(id) => out.push(id),
                 None => out.extend(
-                    piece.bytes().filter_map(|byte| self.bytes[usize::from(byte)].or(self.unknown)),
+                    piece
+                        .bytes()
+                        .filter_map(|byte| self.bytes[usize::from(byte)].or(self.unknown)),
                 ),
             }
             at = symbol.next;
@@ -105,7 +115,10 @@ fn merge(vocab: &Vocab, text: &str, symbols: &mut [Symbol]) {
     for right in 1..symbols.len() {
         queue.extend(pair(vocab, text, symbols, right - 1, right));
     }
-    while let Some(Pair { left, right, len, .. }) = queue.pop() {
+    while let Some(Pair {
+        left, right, len, ..
+    }) = queue.pop()
+    {
         // Either may have been merged with somebody else since.
         if symbols[left].len == 0
             || symbols[right].len == 0
@@ -133,7 +146,12 @@ fn pair(vocab: &Vocab, text: &str, symbols: &[Symbol], left: usize, right: usize
     let start = symbols[left].start;
     let len = symbols[left].len + symbols[right].len;
     let id = vocab.find_text(&text[start..start + len])?;
-    Some(Pair { score: vocab.score(id), left, right, len })
+    Some(Pair {
+        score: vocab.score(id),
+        left,
+        right,
+        len,
+    })
 }
 
 /// The bytes of an ordinary token.
@@ -150,7 +168,9 @@ pub(super) fn bytes_of(text: &str) -> Cow<'_, [u8]> {
 impl Ord for Pair {
     /// The highest score first, and of equal ones the leftmost.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.score.total_cmp(&other.score).then_with(|| other.left.cmp(&self.left))
+        self.score
+            .total_cmp(&other.score)
+            .then_with(|| other.left.cmp(&self.left))
     }
 }
 

@@ -13,7 +13,11 @@ pub(crate) fn smollm2() -> Content {
     let zipped = include_bytes!("../../testdata/smollm2-vocab.zip");
     let mut archive = zip::ZipArchive::new(Cursor::new(&zipped[..])).unwrap();
     let mut bytes = Vec::new();
-    archive.by_index(0).unwrap().read_to_end(&mut bytes).unwrap();
+    archive
+        .by_index(0)
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
     Content::read(&mut Cursor::new(bytes)).unwrap()
 }
 
@@ -36,14 +40,21 @@ fn reference() -> Reference {
 fn content(metadata: &[(&str, Value)]) -> Content {
     Content {
         magic: VersionedMagic::GgufV3,
-        metadata: metadata.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
+        metadata: metadata
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.clone()))
+            .collect(),
         tensor_infos: HashMap::new(),
         tensor_data_offset: 0,
     }
 }
 
 fn texts(list: &[&str]) -> Value {
-    Value::Array(list.iter().map(|text| Value::String(text.to_string())).collect())
+    Value::Array(
+        list.iter()
+            .map(|text| Value::String(text.to_string()))
+            .collect(),
+    )
 }
 
 fn numbers(list: &[f32]) -> Value {
@@ -61,8 +72,28 @@ fn text(text: &str) -> Value {
 /// A SentencePiece vocabulary for `hello`, the letters in it, two bytes and control tokens.
 fn spm() -> Vec<(&'static str, Value)> {
     let tokens = [
-        "<unk>", "<s>", "</s>", "<0xE4>", "<0xBD>", "▁", "h", "e", "l", "o", "he", "ll", "hell",
-        "hello", "▁hello", "<end_of_turn>", "\n\n", "<", "s", ">", "<s", "é",
+        "<unk>",
+        "<s>",
+        "</s>",
+        "<0xE4>",
+        "<0xBD>",
+        "▁",
+        "h",
+        "e",
+        "l",
+        "o",
+        "he",
+        "ll",
+        "hell",
+        "hello",
+        "▁hello",
+        "<end_of_turn>",
+        "\n\n",
+        "<",
+        "s",
+        ">",
+        "<s",
+        "é",
     ];
     let mut kinds = vec![1; tokens.len()];
     (kinds[0], kinds[1], kinds[2], kinds[3], kinds[4]) = (2, 3, 3, 6, 6);
@@ -82,7 +113,10 @@ fn bpe() -> Vec<(&'static str, Value)> {
     vec![
         ("tokenizer.ggml.model", text("gpt2")),
         ("tokenizer.ggml.pre", text("gpt-2")),
-        ("tokenizer.ggml.tokens", texts(&["a", "b", "Ġ", "ab", "Ġab", "<|im_end|>"])),
+        (
+            "tokenizer.ggml.tokens",
+            texts(&["a", "b", "Ġ", "ab", "Ġab", "<|im_end|>"]),
+        ),
         ("tokenizer.ggml.token_type", types(&[1, 1, 1, 1, 1, 3])),
         ("tokenizer.ggml.merges", texts(&["a b", "Ġ ab"])),
     ]
@@ -100,8 +134,10 @@ fn without(mut base: Vec<(&'static str, Value)>, key: &str) -> Content {
 }
 
 fn decode(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
-    let bytes: Vec<u8> =
-        tokens.iter().flat_map(|&id| tokenizer.token_bytes(id).into_owned()).collect();
+    let bytes: Vec<u8> = tokens
+        .iter()
+        .flat_map(|&id| tokenizer.token_bytes(id).into_owned())
+        .collect();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -109,7 +145,12 @@ fn decode(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
 fn the_reference_prompts_become_the_reference_tokens() {
     let tokenizer = Tokenizer::from_gguf(&smollm2()).unwrap();
     for case in reference().cases {
-        assert_eq!(tokenizer.encode(&case.prompt, true), case.prompt_ids, "{}", case.prompt);
+        assert_eq!(
+            tokenizer.encode(&case.prompt, true),
+            case.prompt_ids,
+            "{}",
+            case.prompt
+        );
         assert_eq!(tokenizer.encode_prompt(&case.prompt), case.prompt_ids);
         let answer = decode(&tokenizer, &case.greedy_ids);
         assert_eq!(tokenizer.encode(&answer, true), {
@@ -123,10 +164,16 @@ fn the_reference_prompts_become_the_reference_tokens() {
 #[test]
 fn smollm2_knows_its_beginning_and_its_ends() {
     let tokenizer = Tokenizer::from_gguf(&smollm2()).unwrap();
-    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.add_bos()), (Some(1), Some(2), false));
+    assert_eq!(
+        (tokenizer.bos(), tokenizer.eos(), tokenizer.add_bos()),
+        (Some(1), Some(2), false)
+    );
     assert_eq!(tokenizer.vocab_size(), 49152);
     assert!(tokenizer.is_end(2) && tokenizer.is_end(0) && !tokenizer.is_end(1));
-    assert_eq!((tokenizer.token_text(2), tokenizer.token_text(99_999)), ("<|im_end|>".into(), "".into()));
+    assert_eq!(
+        (tokenizer.token_text(2), tokenizer.token_text(99_999)),
+        ("<|im_end|>".into(), "".into())
+    );
     assert!(tokenizer.token_bytes(2).is_empty() && tokenizer.token_bytes(u32::MAX).is_empty());
 }
 
@@ -136,7 +183,12 @@ fn what_people_write_is_never_a_control_token() {
     let tokenizer = Tokenizer::from_gguf(&smollm2()).unwrap();
     assert_eq!(decode(&tokenizer, &tokenizer.encode(evil, false)), evil);
     let defused = tokenizer.defuse(evil);
-    assert!(tokenizer.encode(&defused, true).iter().all(|&id| !tokenizer.token_bytes(id).is_empty()));
+    assert!(
+        tokenizer
+            .encode(&defused, true)
+            .iter()
+            .all(|&id| !tokenizer.token_bytes(id).is_empty())
+    );
     assert_eq!(defused.replace('\u{200b}', ""), evil);
     assert!(matches!(tokenizer.defuse("a < b"), Cow::Borrowed(_)));
     // The union of `<s` and `>` is a token, but a control token.
@@ -169,7 +221,12 @@ fn sentencepiece_merges_by_score_and_falls_back_to_bytes() {
     assert!(tokenizer.is_end(2) && tokenizer.is_end(15));
 
     let content = with(spm(), "tokenizer.ggml.add_space_prefix", Value::Bool(false));
-    assert_eq!(Tokenizer::from_gguf(&content).unwrap().encode("hello", true), [13]);
+    assert_eq!(
+        Tokenizer::from_gguf(&content)
+            .unwrap()
+            .encode("hello", true),
+        [13]
+    );
 }
 
 #[test]
@@ -184,29 +241,77 @@ fn a_broken_vocabulary_is_refused_with_the_place() {
     let cases = [
         (content(&[]), "tokenizer.ggml.model is missing"),
         (with(bpe(), "tokenizer.ggml.model", text("bert")), "`bert`"),
-        (with(bpe(), "tokenizer.ggml.model", Value::U32(1)), "model is not a text"),
+        (
+            with(bpe(), "tokenizer.ggml.model", Value::U32(1)),
+            "model is not a text",
+        ),
         (with(bpe(), "tokenizer.ggml.pre", text("odd")), "`odd`"),
         (without(bpe(), "tokenizer.ggml.tokens"), "tokens is missing"),
-        (with(bpe(), "tokenizer.ggml.tokens", texts(&[])), "tokens has 0 entries"),
-        (with(bpe(), "tokenizer.ggml.tokens", text("a")), "tokens is not an array"),
-        (with(bpe(), "tokenizer.ggml.tokens", types(&[1])), "tokens [0] is not a text"),
-        (with(bpe(), "tokenizer.ggml.tokens", texts(&["a", "b", "a"])), "tokens [2] repeats [0]"),
-        (with(bpe(), "tokenizer.ggml.token_type", types(&[1])), "token_type has 1 entries for 6"),
-        (with(bpe(), "tokenizer.ggml.token_type", types(&[9; 6])), "token_type [0] is not"),
+        (
+            with(bpe(), "tokenizer.ggml.tokens", texts(&[])),
+            "tokens has 0 entries",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.tokens", text("a")),
+            "tokens is not an array",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.tokens", types(&[1])),
+            "tokens [0] is not a text",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.tokens", texts(&["a", "b", "a"])),
+            "tokens [2] repeats [0]",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.token_type", types(&[1])),
+            "token_type has 1 entries for 6",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.token_type", types(&[9; 6])),
+            "token_type [0] is not",
+        ),
         (without(bpe(), "tokenizer.ggml.merges"), "merges is missing"),
-        (with(bpe(), "tokenizer.ggml.merges", texts(&["ab"])), "merges [0] is not a pair"),
-        (with(bpe(), "tokenizer.ggml.merges", texts(&["a b", "a z"])), "merges [1] names \"z\""),
-        (with(bpe(), "tokenizer.ggml.merges", texts(&["b a"])), "merges [0] names \"ba\""),
-        (with(bpe(), "tokenizer.ggml.eos_token_id", Value::U32(6)), "eos_token_id is 6, but there are 6"),
-        (with(bpe(), "tokenizer.ggml.bos_token_id", Value::I32(-1)), "bos_token_id is -1"),
-        (with(bpe(), "tokenizer.ggml.eot_token_id", text("x")), "eot_token_id is not an integer"),
-        (with(bpe(), "tokenizer.ggml.add_bos_token", Value::U8(1)), "is not true or false"),
+        (
+            with(bpe(), "tokenizer.ggml.merges", texts(&["ab"])),
+            "merges [0] is not a pair",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.merges", texts(&["a b", "a z"])),
+            "merges [1] names \"z\"",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.merges", texts(&["b a"])),
+            "merges [0] names \"ba\"",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.eos_token_id", Value::U32(6)),
+            "eos_token_id is 6, but there are 6",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.bos_token_id", Value::I32(-1)),
+            "bos_token_id is -1",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.eot_token_id", text("x")),
+            "eot_token_id is not an integer",
+        ),
+        (
+            with(bpe(), "tokenizer.ggml.add_bos_token", Value::U8(1)),
+            "is not true or false",
+        ),
         (without(spm(), "tokenizer.ggml.scores"), "scores is missing"),
-        (with(spm(), "tokenizer.ggml.scores", numbers(&[1.0])), "scores has 1 entries"),
+        (
+            with(spm(), "tokenizer.ggml.scores", numbers(&[1.0])),
+            "scores has 1 entries",
+        ),
     ];
     for (content, expected) in cases {
         let error = Tokenizer::from_gguf(&content).unwrap_err().to_string();
-        assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+        assert!(
+            error.contains(expected),
+            "{error:?} does not say {expected:?}"
+        );
     }
 }
 
@@ -214,13 +319,19 @@ fn a_broken_vocabulary_is_refused_with_the_place() {
 fn scores_that_are_no_numbers_do_no_harm() {
     let content = with(spm(), "tokenizer.ggml.scores", numbers(&[f32::NAN; 22]));
     let tokenizer = Tokenizer::from_gguf(&content).unwrap();
-    assert_eq!(decode(&tokenizer, &tokenizer.encode("hello hello", false)), " hello hello");
+    assert_eq!(
+        decode(&tokenizer, &tokenizer.encode("hello hello", false)),
+        " hello hello"
+    );
 }
 
 #[test]
 fn merging_is_by_rank_and_words_do_not_grow_together() {
     let tokenizer = Tokenizer::from_gguf(&content(&bpe())).unwrap();
-    assert_eq!(tokenizer.encode("ab ab aab<|im_end|>", true), [3, 4, 2, 0, 3, 5]);
+    assert_eq!(
+        tokenizer.encode("ab ab aab<|im_end|>", true),
+        [3, 4, 2, 0, 3, 5]
+    );
     // Bytes that no token has are left out.
     assert_eq!(tokenizer.encode("axb", true), [0, 1]);
 }
@@ -239,8 +350,16 @@ fn a_tokenizer_file_is_read_with_what_stands_beside_it() {
         "model": {"type": "BPE", "vocab": {"a": 0, "Ġ": 1, "Ã": 2, "Ġa": 3, "<|im_end|>": 4, "<": 5, "|": 6}, "merges": ["Ġ a"]},
     });
     std::fs::write(&path, file.to_string()).unwrap();
-    std::fs::write(folder.path().join("generation_config.json"), r#"{"eos_token_id": [4, 0]}"#).unwrap();
-    std::fs::write(folder.path().join("tokenizer_config.json"), r#"{"bos_token": {"content": "a"}, "add_bos_token": true}"#).unwrap();
+    std::fs::write(
+        folder.path().join("generation_config.json"),
+        r#"{"eos_token_id": [4, 0]}"#,
+    )
+    .unwrap();
+    std::fs::write(
+        folder.path().join("tokenizer_config.json"),
+        r#"{"bos_token": {"content": "a"}, "add_bos_token": true}"#,
+    )
+    .unwrap();
     let tokenizer = Tokenizer::from_file(&path).unwrap();
     assert_eq!(tokenizer.encode("a a<|im_end|>", true), [0, 3, 4]);
     assert_eq!(tokenizer.encode("a<|im_end|>", false), [0, 5, 6, 6]);
@@ -248,10 +367,18 @@ fn a_tokenizer_file_is_read_with_what_stands_beside_it() {
     assert_eq!(tokenizer.token_bytes(2).as_ref(), [0xc3]);
     assert!(tokenizer.token_bytes(4).is_empty() && tokenizer.token_bytes(77).is_empty());
     assert!(tokenizer.is_end(4) && tokenizer.is_end(0) && !tokenizer.is_end(3));
-    assert_eq!((tokenizer.bos(), tokenizer.add_bos(), tokenizer.vocab_size()), (Some(0), true, 7));
+    assert_eq!(
+        (tokenizer.bos(), tokenizer.add_bos(), tokenizer.vocab_size()),
+        (Some(0), true, 7)
+    );
     assert_eq!(tokenizer.defuse("x<|im_end|>"), "x<\u{200b}|im_end|>");
 
     std::fs::write(&path, "{").unwrap();
-    assert!(Tokenizer::from_file(&path).unwrap_err().to_string().contains("tokenizer.json"));
+    assert!(
+        Tokenizer::from_file(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("tokenizer.json")
+    );
     assert!(Tokenizer::from_file(&folder.path().join("none")).is_err());
 }

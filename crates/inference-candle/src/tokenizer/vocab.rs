@@ -86,7 +86,13 @@ impl Vocab {
         }
         let total: usize = tokens
             .iter()
-            .map(|token| if let Value::String(text) = token { text.len() } else { 0 })
+            .map(|token| {
+                if let Value::String(text) = token {
+                    text.len()
+                } else {
+                    0
+                }
+            })
             .sum();
         if total >= FREE as usize {
             return Err(wrong(TOKENS, "is longer than 4 GB"));
@@ -153,13 +159,16 @@ impl Vocab {
 
     /// As [`find`](Self::find), for tokens that ordinary text may become.
     pub(super) fn find_text(&self, text: &str) -> Option<u32> {
-        self.find(text).filter(|&id| !matches!(self.kind(id), Kind::Control | Kind::Unknown))
+        self.find(text)
+            .filter(|&id| !matches!(self.kind(id), Kind::Control | Kind::Unknown))
     }
 
     /// The text of a token; empty for unknown ids.
     pub(super) fn text(&self, id: u32) -> &str {
         let id = id as usize;
-        let Some(&end) = self.ends.get(id) else { return "" };
+        let Some(&end) = self.ends.get(id) else {
+            return "";
+        };
         let start = if id == 0 { 0 } else { self.ends[id - 1] };
         &self.text[start as usize..end as usize]
     }
@@ -173,7 +182,10 @@ impl Vocab {
     }
 
     pub(super) fn ids_of(&self, kind: Kind) -> impl Iterator<Item = u32> {
-        (0..).zip(&self.kinds).filter(move |&(_, &other)| other == kind).map(|(id, _)| id)
+        (0..)
+            .zip(&self.kinds)
+            .filter(move |&(_, &other)| other == kind)
+            .map(|(id, _)| id)
     }
 
     /// Finds the tokens that end an answer, and makes them control tokens where a careless
@@ -184,7 +196,10 @@ impl Vocab {
             self.kinds[id as usize] = Kind::Control;
         }
         // Some vocabularies have it as a piece of HTML.
-        ends.extend(self.find("</s>").filter(|&id| self.kind(id) == Kind::Control));
+        ends.extend(
+            self.find("</s>")
+                .filter(|&id| self.kind(id) == Kind::Control),
+        );
         // Where both of these exist, `<|end|>` ends only one of several messages of an answer.
         if self.find("<|return|>").is_some()
             && self.find("<|call|>").is_some()
@@ -198,7 +213,9 @@ impl Vocab {
 
 impl std::fmt::Debug for Vocab {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vocab").field("tokens", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Vocab")
+            .field("tokens", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -236,13 +253,18 @@ fn kinds(meta: &Metadata<'_>, tokens: &[Value]) -> Result<Vec<Kind>, ModelFileEr
             Some(4) => Ok(Kind::UserDefined),
             Some(5) => Ok(Kind::Unused),
             Some(6) => Ok(Kind::Byte),
-            _ => Err(wrong(TYPES, format_args!("[{id}] is not a known kind of token"))),
+            _ => Err(wrong(
+                TYPES,
+                format_args!("[{id}] is not a known kind of token"),
+            )),
         })
         .collect()
 }
 
 fn scores(meta: &Metadata<'_>, tokens: usize) -> Result<Vec<f32>, ModelFileError> {
-    let Some(scores) = meta.array(SCORES)? else { return Ok(Vec::new()) };
+    let Some(scores) = meta.array(SCORES)? else {
+        return Ok(Vec::new());
+    };
     if scores.len() < tokens {
         return Err(wrong(
             SCORES,
