@@ -4,6 +4,7 @@ pub(crate) mod device;
 pub(crate) mod duration;
 pub(crate) mod listen;
 pub(crate) mod names;
+pub(crate) mod number;
 pub(crate) mod rate;
 pub(crate) mod secret;
 pub(crate) mod size;

@@ -32,12 +32,17 @@ pub(super) fn check(config: &Config, check: &mut Check<'_>) {
 }
 
 fn sampling(persona: &Persona, path: &Path, check: &mut Check<'_>) {
-    check.within(&path.key("temperature"), persona.temperature, 0.0, 5.0);
-    check.within(&path.key("top_p"), persona.top_p, 0.0, 1.0);
-    check.within(&path.key("min_p"), persona.min_p, 0.0, 1.0);
+    check.within(
+        &path.key("temperature"),
+        persona.temperature.into(),
+        0.0,
+        5.0,
+    );
+    check.within(&path.key("top_p"), persona.top_p.into(), 0.0, 1.0);
+    check.within(&path.key("min_p"), persona.min_p.into(), 0.0, 1.0);
     check.within(
         &path.key("repetition_penalty"),
-        persona.repetition_penalty,
+        persona.repetition_penalty.into(),
         0.1,
         10.0,
     );

@@ -387,6 +387,8 @@ fn secrets_are_never_shown() {
         }
     }
     assert!(config.shown().contains("token = \"***\""));
+    assert!(config.shown().contains("temperature = 0.7\n"));
+    assert_eq!(config.shown_json()["personas"]["default"]["top_p"], 0.95);
 }
 
 #[test]

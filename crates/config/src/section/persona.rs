@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::value::number;
+
 /// Who answers, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -13,15 +15,19 @@ pub struct Persona {
     /// ones first.
     pub models: Vec<String>,
     /// Spread of the choice of words; 0 always takes the most likely one.
-    pub temperature: f64,
+    #[serde(serialize_with = "number::serialize")]
+    pub temperature: f32,
     /// Only the most likely tokens that together reach this probability; 1 for all.
-    pub top_p: f64,
+    #[serde(serialize_with = "number::serialize")]
+    pub top_p: f32,
     /// Only this many of the most likely tokens; 0 for all.
     pub top_k: usize,
     /// Only tokens at least this share as likely as the most likely one; 0 for all.
-    pub min_p: f64,
+    #[serde(serialize_with = "number::serialize")]
+    pub min_p: f32,
     /// Makes what was said lately less likely; 1 for no effect.
-    pub repetition_penalty: f64,
+    #[serde(serialize_with = "number::serialize")]
+    pub repetition_penalty: f32,
     /// Makes the choice repeatable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
