@@ -62,6 +62,9 @@ pub(crate) const PRUNE_UPDATES: &str = "\
 #[async_trait]
 impl Inbox for SqliteStorage {
     async fn accept(&self, arrivals: &[Arrival]) -> Result<Accepted, StorageError> {
+        if arrivals.is_empty() {
+            return Ok(Accepted::default());
+        }
         let arrivals = arrivals.to_vec();
         self.write(move |connection| {
             Box::pin(async move {

@@ -23,14 +23,13 @@ pub(crate) async fn forget(
     let keep = keep.map_or(i64::MAX, |turn| turn.0);
     // Messages from here on are the new beginning.
     let kept: Option<i64> = sqlx::query_scalar(
-        "SELECT max(max(coalesce((SELECT max(id) FROM messages WHERE turn = t.id), 0)), anchor) \
+        "SELECT max(coalesce((SELECT max(id) FROM messages WHERE turn = t.id), 0), t.anchor) \
          FROM turns t WHERE t.id = ?1 AND t.person = ?2",
     )
     .bind(keep)
     .bind(&person)
     .fetch_optional(&mut *connection)
-    .await?
-    .flatten();
+    .await?;
     let upto = kept.unwrap_or(i64::MAX);
 
     let mut erased = 0;

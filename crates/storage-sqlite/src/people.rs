@@ -48,10 +48,13 @@ impl People for SqliteStorage {
 
     async fn forget(&self, person: &PersonId, keep: Option<TurnId>) -> Result<u64, StorageError> {
         let person = person.clone();
-        self.write(move |connection| {
-            Box::pin(async move { erase::forget(connection, &person, keep).await })
-        })
-        .await
+        let erased = self
+            .write(move |connection| {
+                Box::pin(async move { erase::forget(connection, &person, keep).await })
+            })
+            .await?;
+        self.empty_log().await;
+        Ok(erased)
     }
 
     async fn spent_by(

@@ -129,9 +129,10 @@ impl SqliteStorage {
             .busy_timeout(Duration::from_secs(5))
             // What is erased is overwritten (promise of /forget_me).
             .pragma("secure_delete", "ON")
-            .pragma("cache_size", "-8192")
-            .pragma("mmap_size", "67108864")
+            // In KiB, for each connection. No memory map: a failing disk would end the process.
+            .pragma("cache_size", "-4096")
             .pragma("temp_store", "MEMORY")
+            .pragma("journal_size_limit", "16777216")
             .optimize_on_close(true, 400)
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(database)?;
@@ -226,6 +227,11 @@ impl SqliteStorage {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Tried<T>> + Send + 'static,
     {
         self.inner.writer.write(work).await
+    }
+
+    /// Empties the log, so that what was erased is not readable in it either.
+    pub(crate) async fn empty_log(&self) {
+        self.inner.writer.empty_log().await;
     }
 
     /// Reads within one view of the store: everything committed before, nothing of what comes.

@@ -34,6 +34,7 @@ pub(crate) struct Writer {
 
 enum Order {
     Work(Work),
+    EmptyLog(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -98,6 +99,16 @@ impl Writer {
         answered.await.map_err(|_| closed())?
     }
 
+    /// Writes everything into the file itself and cuts the log to nothing.
+    ///
+    /// A reader that is in the middle of it can prevent that; then the log goes with later work.
+    pub(crate) async fn empty_log(&self) {
+        let (emptying, emptied) = oneshot::channel();
+        if self.orders.send(Order::EmptyLog(emptying)).await.is_ok() {
+            let _ = emptied.await;
+        }
+    }
+
     /// Finishes what is queued, then closes the connection.
     pub(crate) async fn close(&self) {
         let (closing, closed) = oneshot::channel();
@@ -108,7 +119,7 @@ impl Writer {
 }
 
 fn closed() -> StorageError {
-    StorageError::Unavailable("the store is closed".into())
+    StorageError::Unavailable("the store is closed, or closed its transaction".into())
 }
 
 async fn serve(
@@ -117,12 +128,14 @@ async fn serve(
     held: impl Send + 'static,
 ) {
     let mut closing = Vec::new();
+    let mut emptying = Vec::new();
     let mut orders = Vec::new();
     while queue.recv_many(&mut orders, BATCH_MAX).await > 0 {
         let mut batch = Vec::with_capacity(orders.len());
         for order in orders.drain(..) {
             match order {
                 Order::Work(work) => batch.push(work),
+                Order::EmptyLog(answer) => emptying.push(answer),
                 Order::Close(answer) => {
                     queue.close();
                     closing.push(answer);
@@ -131,6 +144,15 @@ async fn serve(
         }
         if !batch.is_empty() {
             commit_together(&mut connection, batch).await;
+        }
+        if !emptying.is_empty() {
+            let emptied = execute(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+            if let Err(error) = emptied {
+                tracing::debug!(%error, "the log was not emptied");
+            }
+            for answer in emptying.drain(..) {
+                let _: Result<(), ()> = answer.send(());
+            }
         }
     }
     if let Err(error) = connection.close().await {
@@ -177,11 +199,8 @@ async fn run(
             Ok(())
         }
         Ok(()) => execute(connection, "COMMIT").await,
-        Err(error) => {
-            // What did not run is dropped with its answer: its callers see the store closed to
-            // them now, which is as transient as it is.
-            Err(error)
-        }
+        // What did not run is dropped, and its callers are told to try again.
+        Err(error) => Err(error),
     }
 }
 

@@ -31,7 +31,7 @@ macro_rules! contract_tests {
     ($make:path) => {
         $crate::contract_tests!($make:
             a_repeated_update_changes_nothing,
-            a_batch_happens_whole_or_not_at_all,
+            a_batch_is_taken_in_as_a_whole,
             old_updates_are_forgotten_with_their_keys,
             pieces_within_the_window_are_one_prompt,
             pieces_do_not_overtake_a_command,

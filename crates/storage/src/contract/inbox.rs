@@ -25,8 +25,8 @@ pub async fn a_repeated_update_changes_nothing(store: &dyn Storage) {
     );
 }
 
-/// Either everything of a batch is committed or nothing is.
-pub async fn a_batch_happens_whole_or_not_at_all(store: &dyn Storage) {
+/// A batch is taken in as a whole, in its order.
+pub async fn a_batch_is_taken_in_as_a_whole(store: &dyn Storage) {
     let mut scene = Scene::new(store);
     let good = scene.prompt("@anna", "anna", "one");
     let other = scene.prompt("@ben", "ben", "two");
