@@ -172,7 +172,8 @@ impl Show {
 
     /// Places the message, or edits it to the first part of the text so far.
     async fn edit(&mut self, text: &str) -> Shown {
-        let Some(content) = self.platform.compose(text).into_iter().next() else {
+        let unfinished = tertulia_markup::unfinished(text);
+        let Some(content) = self.platform.compose(&unfinished).into_iter().next() else {
             return Shown::Yes;
         };
         let stop = Button {

@@ -64,9 +64,9 @@ pub(crate) fn build(
         while low < high {
             let middle = low.midpoint(high);
             if count(&write(middle)) <= budget / 2 {
-                high = middle
+                high = middle;
             } else {
-                low = middle + 1
+                low = middle + 1;
             }
         }
         high

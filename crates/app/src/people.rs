@@ -1,0 +1,29 @@
+//! `tertulia person`.
+
+use anyhow::Context;
+use tertulia_domain::PersonId;
+use tertulia_storage::People;
+
+use crate::cli::{Done, PersonCommand};
+use crate::{configs, output, store};
+
+pub(crate) async fn run(command: &PersonCommand) -> Done {
+    let (PersonCommand::Export { config, id } | PersonCommand::Forget { config, id }) = command;
+    let config = configs::read(config)?;
+    let person: PersonId = id.parse().context("which person?")?;
+    let storage = store::sqlite(&config).await?;
+    match command {
+        PersonCommand::Export { .. } => {
+            let value = storage.export(&person).await?;
+            output::result(&serde_json::to_string_pretty(&value)?);
+        }
+        PersonCommand::Forget { .. } => {
+            let rows = storage.forget(&person, None).await?;
+            output::say(&format!(
+                "Erased everything stored about {person} ({rows} rows)."
+            ));
+        }
+    }
+    storage.close().await;
+    Ok(())
+}

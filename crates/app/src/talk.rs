@@ -1,0 +1,223 @@
+//! `tertulia chat`: the same way of a message, with the terminal as the platform and a store that
+//! lives as long as the talk.
+
+use std::collections::HashMap;
+use std::io::{BufRead, IsTerminal};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use async_trait::async_trait;
+use tertulia_config::Config;
+use tertulia_conversation::{
+    Account, Admission, AnswerTo, Buttons, Operator, Parts, Service, Settings,
+};
+use tertulia_domain::{AccountId, Clock, Language, PersonId, Place, Scope, SystemClock};
+use tertulia_platform::{Event, Intake, Platform, Said, Update};
+use tertulia_storage_sqlite::SqliteStorage;
+use tokio::sync::mpsc;
+
+use crate::cli::{ConfigFile, Done, Failure};
+use crate::models::Shelf;
+use crate::settings::settings;
+use crate::terminal::{ACCOUNT, Terminal};
+use crate::{configs, output};
+
+/// Talks until the input ends, or answers `text` once.
+pub(crate) async fn run(file: &ConfigFile, persona: Option<&str>, text: &str) -> Done {
+    let config = configs::read(file)?;
+    let persona = persona.unwrap_or(tertulia_config::DEFAULT_PERSONA);
+    if !config.personas.contains_key(persona) {
+        let names: Vec<&str> = config.personas.keys().map(String::as_str).collect();
+        return Err(Failure::Config(format!(
+            "there is no persona {persona}; there are: {}",
+            names.join(", ")
+        )));
+    }
+    let (done, mut answers) = mpsc::unbounded_channel();
+    let talk = Talk::begin(&config, persona, Terminal::new(done)).await?;
+    if !text.trim().is_empty() {
+        talk.say(text, &mut answers).await?;
+        return Ok(());
+    }
+    if std::io::stdin().is_terminal() {
+        output::say("Write, and Enter sends. Ctrl-C stops an answer, Ctrl-D ends.");
+    }
+    let mut lines = lines();
+    loop {
+        if std::io::stdin().is_terminal() {
+            output::stream("> ");
+        }
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            _ = tokio::signal::ctrl_c() => None,
+        };
+        let Some(line) = line else { break };
+        if !line.trim().is_empty() {
+            talk.say(&line, &mut answers).await?;
+        }
+    }
+    Ok(())
+}
+
+struct Talk {
+    service: Arc<Service>,
+    clock: Arc<dyn Clock>,
+    person: PersonId,
+    language: Language,
+    said: std::sync::atomic::AtomicU64,
+}
+
+// === impl Talk ===
+
+impl Talk {
+    async fn begin(
+        config: &Config,
+        persona: &str,
+        terminal: Arc<Terminal>,
+    ) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let shelf = Shelf::default();
+        let only = only(config, persona);
+        let prepared = shelf.prepare(&only).await;
+        if prepared.models.is_empty() {
+            let problem = prepared
+                .failed
+                .first()
+                .map(|(name, problem)| format!("{name}: {problem}"));
+            bail!("no model works: {}", problem.unwrap_or_default());
+        }
+        let storage = SqliteStorage::open("sqlite::memory:").await?;
+        let platforms: HashMap<AccountId, Arc<dyn Platform>> =
+            HashMap::from([(ACCOUNT.into(), terminal as Arc<dyn Platform>)]);
+        let service = Service::new(Parts {
+            storage: Arc::new(storage),
+            platforms,
+            settings: with_terminal(settings(&only, prepared.models, 1), persona),
+            clock: clock.clone(),
+            operator: Arc::new(NoOperator),
+            parallel: 1,
+        });
+        let language = std::env::var("LC_ALL").or_else(|_| std::env::var("LANG"));
+        Ok(Self {
+            service,
+            clock,
+            person: PersonId::new(ACCOUNT, "me"),
+            language: Language::from_tag(&language.unwrap_or_default()),
+            said: std::sync::atomic::AtomicU64::new(0),
+        })
+    }
+
+    /// Says something and waits for the end of the answer; Ctrl-C stops the answer.
+    async fn say(
+        &self,
+        text: &str,
+        answers: &mut mpsc::UnboundedReceiver<()>,
+    ) -> anyhow::Result<()> {
+        self.send(text).await?;
+        loop {
+            tokio::select! {
+                answer = answers.recv() => return answer.context("the terminal is gone"),
+                _ = tokio::signal::ctrl_c() => {
+                    self.send("/stop").await?;
+                    // The stopped answer and the word that it was stopped.
+                    answers.recv().await;
+                    answers.recv().await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn send(&self, text: &str) -> anyhow::Result<()> {
+        let number = self.said.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let at = self.clock.now();
+        let said = Said {
+            place: Place {
+                account: ACCOUNT.into(),
+                chat: "terminal".into(),
+                thread: None,
+            },
+            private: true,
+            person: self.person.clone(),
+            name: "me".to_owned(),
+            handle: None,
+            chat_handle: None,
+            automated: false,
+            language: self.language,
+            message: number.to_string().into(),
+            reply_to: None,
+            text: text.trim().to_owned(),
+            mentioned: false,
+            for_another: false,
+            attachments: Vec::new(),
+            bundle: None,
+            at,
+        };
+        let update = Update {
+            account: ACCOUNT.into(),
+            key: number.to_string(),
+            raw: "{}".to_owned(),
+            event: Some(Event::Said(Box::new(said))),
+            at,
+        };
+        Ok(self.service.accept(vec![update]).await?)
+    }
+}
+
+/// The config with no other persona, so that only its models are loaded.
+fn only(config: &Config, persona: &str) -> Config {
+    let mut only = config.clone();
+    only.personas.retain(|name, _| name == persona);
+    only.accounts.clear();
+    only
+}
+
+fn with_terminal(mut settings: Settings, persona: &str) -> Settings {
+    settings.accounts.insert(
+        ACCOUNT.into(),
+        Account {
+            persona: persona.into(),
+            answer: AnswerTo {
+                mention: true,
+                reply: true,
+                command: true,
+                all: true,
+            },
+            scope: Scope::Thread,
+            admission: Admission::open(),
+            buttons: Buttons {
+                private: false,
+                groups: false,
+            },
+        },
+    );
+    settings
+}
+
+/// The lines of stdin, read by a thread of their own as reading cannot be cancelled.
+fn lines() -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// In a talk of one's own there is no service to operate.
+struct NoOperator;
+
+#[async_trait]
+impl Operator for NoOperator {
+    async fn reload(&self) -> Result<(u64, Vec<String>), String> {
+        Err("start it again to use another config".to_owned())
+    }
+
+    fn status(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
