@@ -3,38 +3,29 @@
 //! Invariant: an update's key and everything that follows from the update are in one transaction,
 //! so nothing is confirmed that has no turn, and nothing repeated has two (promises G1 and G3).
 
+mod prompt;
+
 use async_trait::async_trait;
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 use tertulia_domain::{
-    AccountId, Ask, ChatId, ConversationId, ConversationKey, PersonId, PlatformMessageId, Refusal,
-    Timestamp, TurnId,
+    AccountId, ChatId, ConversationId, ConversationKey, PersonId, PlatformMessageId, Timestamp,
+    TurnId,
 };
-use tertulia_storage::{
-    Accepted, Arrival, Effect, Inbox, Judged, JudgedBy, NewMessage, NewPrompt, StorageError,
-};
+use tertulia_storage::{Accepted, Arrival, Effect, Inbox, Judged, JudgedBy, StorageError};
 
 use crate::fault::Tried;
-use crate::row::{json, or_empty, sort};
+use crate::row::or_empty;
 use crate::store::SqliteStorage;
-use crate::{moved, places};
+use crate::{moved, places, transcript};
+
+#[cfg(test)]
+pub(crate) use prompt::{JOINABLE, OPEN};
 
 /// How many rows one write erases at most, so that nobody waits long behind it.
 const PRUNED_MAX: i64 = 500;
 
 pub(crate) const KNOWN: &str = "INSERT INTO updates (account, key, raw, person, at) \
      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (account, key) DO NOTHING";
-
-/// The latest turn of a person in a conversation, if it still waits for pieces of its prompt.
-///
-/// Only the latest: a piece never overtakes a command that the person gave in between.
-pub(crate) const JOINABLE: &str = "\
-    SELECT id, anchor FROM turns \
-    WHERE id = (SELECT max(id) FROM turns \
-                WHERE conversation = ?1 AND person = ?2 AND ended_at IS NULL) \
-      AND asks = 'chat' AND state = 'queued' AND stopped = 0 AND ready_at > ?3";
-
-pub(crate) const OPEN: &str =
-    "SELECT count(*) FROM turns WHERE conversation = ?1 AND ended_at IS NULL";
 
 pub(crate) const EDIT: &str = "\
     UPDATE messages SET text = ?4 \
@@ -123,7 +114,7 @@ async fn take_in(
     for effect in &arrival.effects {
         match effect {
             Effect::Prompt(prompt) => {
-                let (conversation, turn) = ask(connection, arrival.at, prompt).await?;
+                let (conversation, turn) = prompt::ask(connection, arrival.at, prompt).await?;
                 if let Some(turn) = turn {
                     first_turn = first_turn.min(turn.0);
                 }
@@ -134,7 +125,7 @@ async fn take_in(
                 private,
                 message,
             } => {
-                let conversation = conversation(
+                let conversation = transcript::conversation(
                     connection,
                     key,
                     *private,
@@ -142,8 +133,8 @@ async fn take_in(
                     arrival.at,
                 )
                 .await?;
-                overhear(connection, conversation, message).await?;
-                seen(connection, key, message.platform_id.as_ref(), arrival.at).await?;
+                transcript::insert(connection, conversation, None, None, "live", message).await?;
+                transcript::seen(connection, key, message.platform_id.as_ref(), arrival.at).await?;
             }
             Effect::Edited {
                 account,
@@ -196,253 +187,6 @@ fn wake(accepted: &mut Accepted, conversation: ConversationId) {
 fn stopped(accepted: &mut Accepted, turn: TurnId) {
     if !accepted.stopped.contains(&turn) {
         accepted.stopped.push(turn);
-    }
-}
-
-/// A prompt joins the turn that waits for it or makes a new one; the id only of a new one.
-async fn ask(
-    connection: &mut SqliteConnection,
-    at: Timestamp,
-    prompt: &NewPrompt,
-) -> Tried<(ConversationId, Option<TurnId>)> {
-    let conversation = conversation(
-        connection,
-        &prompt.key,
-        prompt.private,
-        Some(&prompt.person),
-        at,
-    )
-    .await?;
-    know(connection, prompt, at).await?;
-    if let Some(message) = &prompt.message {
-        seen(connection, &prompt.key, message.platform_id.as_ref(), at).await?;
-    }
-
-    let mut ask = prompt.ask.clone();
-    if ask == Ask::Chat {
-        if join(connection, conversation, at, prompt).await? {
-            return Ok((conversation, None));
-        }
-        let open: i64 = sqlx::query_scalar(OPEN)
-            .bind(conversation.0)
-            .fetch_one(&mut *connection)
-            .await?;
-        if open >= i64::from(prompt.open_max) {
-            ask = Ask::Refusal(Refusal::Overloaded);
-        }
-    }
-
-    let number: i64 = sqlx::query_scalar(
-        "UPDATE conversations SET turns = turns + 1 WHERE id = ?1 RETURNING turns",
-    )
-    .bind(conversation.0)
-    .fetch_one(&mut *connection)
-    .await?;
-    let anchor = match &prompt.message {
-        Some(_) => next_message(connection).await?,
-        None => latest_message(connection, conversation).await?,
-    };
-    let turn: i64 = sqlx::query_scalar(
-        "INSERT INTO turns (conversation, number, account, chat, thread, private, person, \
-         language, reply_to, asks, ask, anchor, ready_at, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) RETURNING id",
-    )
-    .bind(conversation.0)
-    .bind(number)
-    .bind(prompt.place.account.as_str())
-    .bind(prompt.place.chat.as_str())
-    .bind(or_empty(prompt.place.thread.as_ref()))
-    .bind(prompt.private)
-    .bind(prompt.person.to_string())
-    .bind(prompt.language.tag())
-    .bind(prompt.reply_to.as_ref().map(PlatformMessageId::as_str))
-    .bind(sort(&ask))
-    .bind(json(&ask)?)
-    .bind(anchor)
-    .bind(prompt.ready_at.0)
-    .bind(at.0)
-    .fetch_one(&mut *connection)
-    .await?;
-    let turn = TurnId(turn);
-    if let Some(message) = &prompt.message {
-        // What is refused unseen was never part of the talk.
-        let state = match ask {
-            Ask::Refusal(_) => "undone",
-            _ => "live",
-        };
-        insert(
-            connection,
-            conversation,
-            Some(turn),
-            Some(anchor),
-            state,
-            message,
-        )
-        .await?;
-    }
-    Ok((conversation, Some(turn)))
-}
-
-async fn join(
-    connection: &mut SqliteConnection,
-    conversation: ConversationId,
-    at: Timestamp,
-    prompt: &NewPrompt,
-) -> Tried<bool> {
-    let Some(waiting) = sqlx::query(JOINABLE)
-        .bind(conversation.0)
-        .bind(prompt.person.to_string())
-        .bind(at.0)
-        .fetch_optional(&mut *connection)
-        .await?
-    else {
-        return Ok(false);
-    };
-    let turn = TurnId(waiting.try_get("id")?);
-    let anchor = waiting.try_get("anchor")?;
-    sqlx::query("UPDATE turns SET ready_at = max(ready_at, ?2) WHERE id = ?1")
-        .bind(turn.0)
-        .bind(prompt.ready_at.0)
-        .execute(&mut *connection)
-        .await?;
-    if let Some(message) = &prompt.message {
-        insert(
-            connection,
-            conversation,
-            Some(turn),
-            Some(anchor),
-            "live",
-            message,
-        )
-        .await?;
-    }
-    Ok(true)
-}
-
-/// The conversation with this key; made if it is new.
-async fn conversation(
-    connection: &mut SqliteConnection,
-    key: &ConversationKey,
-    private: bool,
-    person: Option<&PersonId>,
-    at: Timestamp,
-) -> Tried<ConversationId> {
-    let owner = person.filter(|_| private).map(PersonId::to_string);
-    let id: i64 = sqlx::query_scalar(
-        "INSERT INTO conversations \
-         (account, chat, thread, person, private, owner, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) \
-         ON CONFLICT (account, chat, thread, person) DO UPDATE SET \
-           updated_at = max(updated_at, excluded.updated_at), \
-           owner = coalesce(owner, excluded.owner) \
-         RETURNING id",
-    )
-    .bind(key.place.account.as_str())
-    .bind(key.place.chat.as_str())
-    .bind(or_empty(key.place.thread.as_ref()))
-    .bind(
-        key.person
-            .as_ref()
-            .map(PersonId::to_string)
-            .unwrap_or_default(),
-    )
-    .bind(private)
-    .bind(owner)
-    .bind(at.0)
-    .fetch_one(connection)
-    .await?;
-    Ok(ConversationId(id))
-}
-
-async fn know(connection: &mut SqliteConnection, prompt: &NewPrompt, at: Timestamp) -> Tried<()> {
-    sqlx::query(
-        "INSERT INTO people (person, name, handle, language, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5) \
-         ON CONFLICT (person) DO UPDATE SET name = excluded.name, handle = excluded.handle, \
-           language = excluded.language, updated_at = excluded.updated_at",
-    )
-    .bind(prompt.person.to_string())
-    .bind(&prompt.name)
-    .bind(&prompt.handle)
-    .bind(prompt.language.tag())
-    .bind(at.0)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn overhear(
-    connection: &mut SqliteConnection,
-    conversation: ConversationId,
-    message: &NewMessage,
-) -> Tried<()> {
-    insert(connection, conversation, None, None, "live", message).await
-}
-
-/// Adds a message; without an anchor it is anchored at itself.
-pub(crate) async fn insert(
-    connection: &mut SqliteConnection,
-    conversation: ConversationId,
-    turn: Option<TurnId>,
-    anchor: Option<i64>,
-    state: &str,
-    message: &NewMessage,
-) -> Tried<()> {
-    let id = next_message(connection).await?;
-    sqlx::query(
-        "INSERT INTO messages (id, conversation, turn, anchor, kind, state, person, name, text, \
-         attachments, platform_id, at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )
-    .bind(id)
-    .bind(conversation.0)
-    .bind(turn.map(|turn| turn.0))
-    .bind(anchor.unwrap_or(id))
-    .bind(message.kind.as_str())
-    .bind(state)
-    .bind(message.person.as_ref().map(PersonId::to_string))
-    .bind(&message.name)
-    .bind(&message.text)
-    .bind(json(&message.attachments)?)
-    .bind(message.platform_id.as_ref().map(PlatformMessageId::as_str))
-    .bind(message.at.0)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// The id that the next message will have, wherever; safe to use because only we write.
-async fn next_message(connection: &mut SqliteConnection) -> Tried<i64> {
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'messages'")
-            .fetch_optional(connection)
-            .await?;
-    Ok(last.unwrap_or(0) + 1)
-}
-
-async fn latest_message(
-    connection: &mut SqliteConnection,
-    conversation: ConversationId,
-) -> Tried<i64> {
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT max(id) FROM messages WHERE conversation = ?1")
-            .bind(conversation.0)
-            .fetch_one(connection)
-            .await?;
-    Ok(last.unwrap_or(0))
-}
-
-async fn seen(
-    connection: &mut SqliteConnection,
-    key: &ConversationKey,
-    message: Option<&PlatformMessageId>,
-    at: Timestamp,
-) -> Tried<()> {
-    match message {
-        Some(message) => {
-            places::seen(connection, &key.place.account, &key.place.chat, message, at).await
-        }
-        None => Ok(()),
     }
 }
 

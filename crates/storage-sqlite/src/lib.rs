@@ -16,6 +16,7 @@ mod moved;
 mod outbox;
 mod people;
 mod places;
+mod transcript;
 mod turns;
 
 mod fault;

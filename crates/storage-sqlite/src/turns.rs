@@ -9,7 +9,7 @@ use tertulia_storage::{Counts, Next, Outcome, StorageError, Turns};
 
 use crate::fault::{Fault, Tried};
 use crate::store::SqliteStorage;
-use crate::{accept, outbox, row};
+use crate::{outbox, row, transcript};
 
 pub(crate) const UNFINISHED: &str = "\
     SELECT conversation FROM turns WHERE ended_at IS NULL \
@@ -259,7 +259,7 @@ async fn say(
         }
     }
     let state = if counts { "live" } else { "undone" };
-    accept::insert(
+    transcript::insert(
         connection,
         ended.conversation,
         Some(ended.id),
