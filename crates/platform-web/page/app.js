@@ -25,7 +25,7 @@ const outbox = new api.Outbox({
   sent(entry, again) {
     calm();
     if (talk?.chat === entry.chat) talk.sent(entry, again);
-    if (!stream.chat) stream.open(entry.chat);
+    if (!stream.chat && talk?.chat === entry.chat) stream.open(entry.chat);
   },
   delayed(entry) {
     worry();
@@ -91,7 +91,11 @@ function open(chat) {
 function route() {
   const chat = location.hash.slice(1);
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(chat)) open(chat);
-  else history.replaceState(null, "", `#${read("last") ?? uuid()}`), open(location.hash.slice(1));
+  else {
+    const last = read("last") ?? uuid();
+    history.replaceState(null, "", `#${last}`);
+    open(last);
+  }
 }
 
 function startAnew() {
@@ -229,10 +233,11 @@ function toast(text) {
 
 // === writing ===
 
+/** Says it, if it is not too long to be taken. */
 function say(text) {
   if (new TextEncoder().encode(text).length > textMax) {
     toast(texts.tooLong);
-    return;
+    return false;
   }
   stuck = true;
   $("announcer").textContent = texts.answering;
@@ -242,13 +247,12 @@ function say(text) {
   const chat = { chat: talk.chat, title: known?.title || text.slice(0, 200), updated };
   listed = [chat, ...listed.filter((one) => one.chat !== talk.chat)];
   drawList();
+  return true;
 }
 
 function send() {
   const text = composer.value.trim();
-  if (!text) return;
-  say(text);
-  if ($("toast").textContent === texts.tooLong && !$("toast").hidden) return;
+  if (!text || !say(text)) return;
   composer.value = "";
   keepDraft();
   fit();

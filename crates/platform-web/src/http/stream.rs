@@ -123,7 +123,10 @@ impl Ears {
 
 /// The preview as data, and the pause that it asks for.
 fn show(live: &Live) -> (String, Duration) {
-    let html = live.text.as_deref().map(tertulia_markup::html);
+    let html = live
+        .text
+        .as_deref()
+        .map(|text| tertulia_markup::html(&tertulia_markup::unfinished(text)));
     let length = html.as_deref().map_or(0, str::len) as u64;
     let data = json!({"turn": live.turn.to_string(), "html": html}).to_string();
     let pause = PREVIEW_PAUSE + Duration::from_millis(length / PREVIEW_BYTES_PER_MS);
