@@ -1,0 +1,3 @@
+//! What people see of the whole.
+
+mod emulators;
