@@ -38,9 +38,9 @@ pub struct Decoder {
 
 /// One sequence's part of a step.
 #[derive(Debug)]
-pub struct Input<'a> {
+pub struct Input<'a, P = Past> {
     /// What it remembers; the tokens are added to it.
-    pub past: &'a mut Past,
+    pub past: &'a mut P,
     /// Its next tokens; not empty.
     pub tokens: &'a [u32],
     /// For how many of the last of them the scores of what follows are wanted.
@@ -154,6 +154,11 @@ impl Decoder {
     /// # Errors
     /// When the device fails or a token is not in the vocabulary; then no sequence has moved.
     pub fn step(&self, inputs: &mut [Input<'_>]) -> Result<Vec<Vec<Vec<f32>>>> {
+        // On a thread of the pool itself, the many small parallel pieces begin without a wait.
+        rayon::scope(|_| self.step_here(inputs))
+    }
+
+    fn step_here(&self, inputs: &mut [Input<'_>]) -> Result<Vec<Vec<Vec<f32>>>> {
         let tokens: Vec<u32> = inputs.iter().flat_map(|input| input.tokens).copied().collect();
         if tokens.iter().any(|&token| token as usize >= self.architecture.vocabulary) {
             candle_core::bail!("a token is not in the vocabulary");

@@ -19,6 +19,17 @@ pub(crate) fn open(name: &str) -> Result<Device, ModelFileError> {
     }
 }
 
+/// Limits the threads of our own arithmetic on the CPU; the first call in a process counts.
+///
+/// candle's matrix products use a pool of their own, which only the environment variables
+/// `CANDLE_NUM_THREADS` and `RAYON_NUM_THREADS` limit.
+pub(crate) fn limit_threads(threads: usize) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
+    if pool.build_global().is_err() {
+        tracing::debug!(threads, "the threads are there already");
+    }
+}
+
 /// The fastest device that this build can use here.
 fn automatic() -> Device {
     let accelerated = if cfg!(feature = "cuda") {

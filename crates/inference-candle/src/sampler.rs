@@ -80,46 +80,71 @@ fn punish(scores: &mut [f32], lately: &VecDeque<u32>, penalty: f32) {
     }
 }
 
-/// What may be chosen, the most likely first, each with its weight relative to that.
+/// What may be chosen, each with its weight relative to the most likely; the same order for the
+/// same scores, so that a seed repeats itself.
 fn candidates(scores: &[f32], sampling: &Sampling) -> Vec<(u32, f64)> {
     let most = scores.iter().copied().filter(|score| !score.is_nan()).fold(f32::MIN, f32::max);
-    let most = if most == f32::INFINITY { f32::MAX } else { most };
-    let temperature = f64::from(sampling.temperature);
+    let most = most.min(f32::MAX);
+    // What is less likely than this adds up to nothing in any vocabulary.
+    let least = most - 40.0 * sampling.temperature;
     let mut weighed: Vec<(u32, f64)> = scores
         .iter()
         .enumerate()
-        .filter(|(_, score)| !score.is_nan())
+        .filter(|&(_, &score)| score >= least)
         .map(|(token, &score)| {
-            let score = f64::from(score.min(f32::MAX));
-            (token as u32, ((score - f64::from(most)) / temperature).exp())
+            let distance = (score.min(f32::MAX) - most) / sampling.temperature;
+            (token as u32, f64::from(distance.exp()))
         })
-        .filter(|&(_, weight)| weight > 0.0 && weight >= f64::from(sampling.min_p))
+        .filter(|&(_, weight)| weight >= f64::from(sampling.min_p))
         .collect();
-    let heaviest_first = |a: &(u32, f64), b: &(u32, f64)| {
-        b.1.partial_cmp(&a.1).unwrap_or(Ordering::Equal).then(a.0.cmp(&b.0))
-    };
-    let keep = if sampling.top_k == 0 { weighed.len() } else { sampling.top_k };
-    if keep < weighed.len() {
-        weighed.select_nth_unstable_by(keep - 1, heaviest_first);
-        weighed.truncate(keep);
+    if sampling.top_k > 0 {
+        heaviest(&mut weighed, sampling.top_k);
     }
     if sampling.top_p < 1.0 {
-        let total: f64 = weighed.iter().map(|&(_, weight)| weight).sum();
-        weighed.sort_unstable_by(heaviest_first);
-        let mut reached = 0.0;
-        let enough = weighed
-            .iter()
-            .position(|&(_, weight)| {
-                reached += weight;
-                reached >= total * f64::from(sampling.top_p)
-            })
-            .map_or(weighed.len(), |last| last + 1);
-        weighed.truncate(enough);
-    } else {
-        // The draw goes through tokens in a fixed order, so that a seed repeats itself.
-        weighed.sort_unstable_by_key(|&(token, _)| token);
+        nucleus(&mut weighed, f64::from(sampling.top_p));
     }
     weighed
+}
+
+/// Keeps only so many of the heaviest, in order.
+fn heaviest(weighed: &mut Vec<(u32, f64)>, count: usize) {
+    if count < weighed.len() {
+        weighed.select_nth_unstable_by(count, heaviest_first);
+        weighed.truncate(count);
+    }
+    weighed.sort_unstable_by(heaviest_first);
+}
+
+/// Keeps the heaviest that together reach this share of the weight, in order.
+fn nucleus(weighed: &mut Vec<(u32, f64)>, share: f64) {
+    let enough = weighed.iter().map(|&(_, weight)| weight).sum::<f64>() * share;
+    // A few are mostly enough; to order the whole vocabulary takes long.
+    let mut looked_at = 64;
+    loop {
+        let all = looked_at >= weighed.len();
+        if !all {
+            weighed.select_nth_unstable_by(looked_at, heaviest_first);
+        }
+        let looked = looked_at.min(weighed.len());
+        weighed[..looked].sort_unstable_by(heaviest_first);
+        let mut reached = 0.0;
+        let last = weighed[..looked].iter().position(|&(_, weight)| {
+            reached += weight;
+            reached >= enough
+        });
+        if let Some(last) = last {
+            weighed.truncate(last + 1);
+            return;
+        }
+        if all {
+            return;
+        }
+        looked_at *= 8;
+    }
+}
+
+fn heaviest_first(a: &(u32, f64), b: &(u32, f64)) -> Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
 /// The token at this share, from 0 to 1, of all weights.
@@ -161,6 +186,30 @@ mod tests {
         assert_eq!(tokens(&scores, |s| s.min_p = 0.3), [1, 3]);
         assert_eq!(tokens(&scores, |s| s.min_p = 1.0), [1]);
         assert_eq!(tokens(&[1.0, 1.0, 1.0], |s| s.top_k = 2), [0, 1]);
+    }
+
+    #[test]
+    fn a_nucleus_is_the_same_however_many_are_looked_at() {
+        let scores: Vec<f32> = (0..5000).map(|i| ((i * 7919) % 5000) as f32 / 900.0).collect();
+        for top_p in [0.1, 0.5, 0.9, 0.999] {
+            let mut sorted: Vec<(u32, f64)> = scores
+                .iter()
+                .zip(0..)
+                .map(|(score, token)| (token, f64::from((score - 4999.0 / 900.0).exp())))
+                .collect();
+            sorted.sort_by(heaviest_first);
+            let enough = sorted.iter().map(|one| one.1).sum::<f64>() * f64::from(top_p);
+            let mut reached = 0.0;
+            let count = 1 + sorted
+                .iter()
+                .position(|one| {
+                    reached += one.1;
+                    reached >= enough
+                })
+                .unwrap();
+            let found = tokens(&scores, |s| s.top_p = top_p).len();
+            assert!(found.abs_diff(count) <= 1, "{found} instead of {count} at {top_p}");
+        }
     }
 
     #[test]

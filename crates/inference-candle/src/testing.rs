@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -13,8 +12,29 @@ use rand::{Rng, SeedableRng};
 
 use crate::decoder::architecture::Architecture;
 
-/// A folder that is gone when the test is.
-pub(crate) struct Folder(PathBuf);
+/// The real model that tests talk to.
+pub(crate) fn real_model() -> PathBuf {
+    const NAME: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+    if let Some(path) = std::env::var_os("TERTULIA_TEST_MODEL") {
+        return PathBuf::from(path);
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
+        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"))
+    });
+    let models = cache.unwrap_or_default().join("tertulia/models");
+    let folders = fs::read_dir(&models).into_iter().flatten().flatten().map(|item| item.path());
+    std::iter::once(models.clone())
+        .chain(folders)
+        .map(|folder| folder.join(NAME))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| {
+            panic!(
+                "{NAME} is not below {}: `tertulia model pull smollm2-135m-instruct`, or name the \
+                 file in TERTULIA_TEST_MODEL",
+                models.display()
+            )
+        })
+}
 
 /// The families that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,30 +44,6 @@ pub(crate) enum TinyFamily {
     Qwen3,
     Gemma3,
     Phi3,
-}
-
-// === impl Folder ===
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("tertulia-candle-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).expect("a temporary folder");
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left behind lies in the folder for temporary things.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 // === impl TinyFamily ===
@@ -88,7 +84,7 @@ pub(crate) fn write_gguf(path: &Path, family: TinyFamily) {
         ("attention.head_count_kv", KV_HEADS),
         ("attention.key_length", head),
         ("attention.value_length", head),
-        ("context_length", 128),
+        ("context_length", 1024),
     ] {
         file.size(key, value);
     }
@@ -210,7 +206,8 @@ impl Tiny {
         let strings = |items: Vec<String>| {
             Value::Array(items.into_iter().map(Value::String).collect())
         };
-        let mut tokens: Vec<String> = (33u8..127).map(|byte| char::from(byte).to_string()).collect();
+        let mut tokens: Vec<String> = (33u8..126).map(|byte| char::from(byte).to_string()).collect();
+        tokens.push("ab".to_owned());
         tokens.push("<|end|>".to_owned());
         tokens.push("\u{120}".to_owned());
         assert_eq!(tokens.len(), VOCABULARY);

@@ -10,6 +10,7 @@
 
 mod folder;
 mod gguf;
+mod product;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 
+use self::product::Product;
 use crate::ModelFileError;
 
 /// The index of a model's tensors and the files they are read from.
@@ -216,7 +218,12 @@ impl Matrix {
     /// Multiplies rows of activations with it: `[n, columns]` to `[n, rows]`.
     pub fn forward(&self, rows: &Tensor) -> candle_core::Result<Tensor> {
         match self {
-            Self::Quantized(weights) => rows.apply_op1_no_bwd(weights.as_ref()),
+            Self::Quantized(weights) => match Product::with(weights) {
+                Some(product) if rows.device().is_cpu() => {
+                    rows.contiguous()?.apply_op1_no_bwd(&product)
+                }
+                _ => rows.apply_op1_no_bwd(weights.as_ref()),
+            },
             Self::Float(weights) => rows.matmul(&weights.t()?),
         }
     }

@@ -110,7 +110,7 @@ fn computes_what_the_reference_computed() {
 
 #[test]
 fn every_family_computes_the_same_in_every_way() {
-    let folder = testing::Folder::new();
+    let folder = tempfile::tempdir().expect("a folder");
     for family in TinyFamily::ALL {
         let path = folder.path().join(format!("{family:?}.gguf"));
         testing::write_gguf(&path, family);
@@ -128,7 +128,7 @@ fn every_family_computes_the_same_in_every_way() {
 fn unweaves_the_llama_family() {
     let (decoder, reference) = parity("llama");
     let prompt = ids(&reference["input_ids"]).remove(0);
-    let folder = testing::Folder::new();
+    let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("woven.gguf");
     let source =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/parity/llama/model.safetensors");
