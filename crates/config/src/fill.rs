@@ -179,7 +179,7 @@ mod tests {
             ("${A B}", "not the name"),
             ("${file:none}", "cannot read"),
         ] {
-            let failure = sources.fill_text(text).err().expect("it cannot").message();
+            let failure = sources.fill_text(text).expect_err("it cannot").message();
             assert!(failure.contains(says), "{text}: {failure}");
         }
     }

@@ -123,7 +123,7 @@ impl OpenAi {
         })
     }
 
-    async fn send(&self, request: &Request, refused: Refused) -> Result<Response, GenerateError> {
+    async fn send(&self, request: &Request, refused: &Refused) -> Result<Response, GenerateError> {
         let body = Body::new(&self.model, request, refused);
         let response = self.client.post(self.url.clone()).json(&body).send().await;
         response.map_err(|error| {
@@ -153,7 +153,7 @@ impl Generator for OpenAi {
         self.info.clone()
     }
 
-    /// A guess by the characters, see [`crate::estimate`].
+    /// A guess by the characters of the texts, meant to be a little high.
     fn count_tokens(&self, prompt: &Prompt) -> usize {
         estimate::prompt(prompt)
     }
@@ -161,8 +161,8 @@ impl Generator for OpenAi {
     async fn generate(&self, request: Request) -> Result<TextStream, GenerateError> {
         // Each refusal of a parameter is noted once, so this comes to an end.
         loop {
-            let refused = *self.refused();
-            let response = self.send(&request, refused).await?;
+            let refused = self.refused().clone();
+            let response = self.send(&request, &refused).await?;
             let status = response.status();
             if status.is_success() {
                 let prompt_tokens = self.count_tokens(request.prompt());

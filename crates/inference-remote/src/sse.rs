@@ -190,7 +190,8 @@ mod tests {
             ),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
         ) {
-            let text: String = lines.iter().map(|(a, b, c)| format!("{a}{b}{c}")).collect();
+            let text: String =
+                lines.iter().flat_map(|(a, b, c)| [a.as_str(), b, c]).collect();
             let bytes = text.as_bytes();
             let mut cuts: Vec<usize> =
                 cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();

@@ -145,9 +145,8 @@ impl ErrorReply {
                 tokens: tokens.0,
                 limit: tokens.1,
             },
-            408 | 409 | 425 | 429 | 500.. => GenerateError::Transient { after, source },
             0 if is_refusal(&source) => GenerateError::Refused(source),
-            0 => GenerateError::Transient { after, source },
+            0 | 408 | 409 | 425 | 429 | 500.. => GenerateError::Transient { after, source },
             _ => GenerateError::Refused(source),
         }
     }
@@ -309,7 +308,9 @@ mod tests {
 
     #[test]
     fn waits_are_seconds_or_dates() {
-        let headers = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
+        type Headers = &'static [(&'static str, &'static str)];
+        const NOW: (&str, &str) = ("date", "Wed, 21 Oct 2015 07:28:00 GMT");
+        let headers = |pairs: Headers| -> HeaderMap {
             let pairs = pairs.iter().map(|(name, value)| {
                 (
                     name.parse().unwrap(),
@@ -318,8 +319,7 @@ mod tests {
             });
             pairs.collect()
         };
-        let now = ("date", "Wed, 21 Oct 2015 07:28:00 GMT");
-        let cases: [(&[(&str, &str)], Option<f64>); 7] = [
+        let cases: [(Headers, Option<f64>); 7] = [
             (&[], None),
             (&[("retry-after", "7")], Some(7.0)),
             (&[("retry-after", "1.5")], Some(1.5)),
@@ -328,11 +328,11 @@ mod tests {
                 Some(0.25),
             ),
             (
-                &[("retry-after", "Wed, 21 Oct 2015 07:29:00 GMT"), now],
+                &[("retry-after", "Wed, 21 Oct 2015 07:29:00 GMT"), NOW],
                 Some(60.0),
             ),
             (
-                &[("retry-after", "Wed, 21 Oct 2015 07:27:00 GMT"), now],
+                &[("retry-after", "Wed, 21 Oct 2015 07:27:00 GMT"), NOW],
                 Some(0.0),
             ),
             (&[("retry-after", "-3")], None),

@@ -1,5 +1,7 @@
 //! Chat completions as they go over the wire; only what is sent or read.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use tertulia_inference::{Finish, Request, Role, TokenCount};
 
@@ -43,16 +45,8 @@ struct StreamOptions {
 ///
 /// Models differ: newer ones want another name for `max_tokens` and refuse to have their
 /// temperature changed; older servers know no `stream_options`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Refused {
-    max_tokens: bool,
-    max_completion_tokens: bool,
-    stream_options: bool,
-    temperature: bool,
-    top_p: bool,
-    seed: bool,
-    stop: bool,
-}
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refused(BTreeSet<&'static str>);
 
 /// A chunk of a stream, or a whole answer.
 #[derive(Debug, Default, Deserialize)]
@@ -99,7 +93,7 @@ struct PromptDetails {
 // === impl Body ===
 
 impl<'a> Body<'a> {
-    pub(super) fn new(model: &'a str, request: &'a Request, refused: Refused) -> Self {
+    pub(super) fn new(model: &'a str, request: &'a Request, refused: &Refused) -> Self {
         let prompt = request.prompt();
         let sampling = request.sampling();
         let system = Some(prompt.system.as_str()).filter(|system| !system.is_empty());
@@ -114,26 +108,30 @@ impl<'a> Body<'a> {
             },
             content: &message.text,
         });
-        let limit = Some(request.max_tokens());
-        let unless = |refused: bool| (!refused).then_some(());
-        let stops = if refused.stop {
-            &[]
-        } else {
+        let limit = request.max_tokens();
+        let stops = if refused.takes("stop") {
             sampling.stop.as_slice()
+        } else {
+            &[]
         };
+        let if_taken = |parameter| refused.takes(parameter).then_some(());
         Self {
             model,
             messages: system.into_iter().chain(messages).collect(),
             stream: true,
-            stream_options: unless(refused.stream_options).map(|()| StreamOptions {
+            stream_options: if_taken("stream_options").map(|()| StreamOptions {
                 include_usage: true,
             }),
-            max_tokens: limit.filter(|_| !refused.max_tokens),
-            max_completion_tokens: limit
-                .filter(|_| refused.max_tokens && !refused.max_completion_tokens),
-            temperature: unless(refused.temperature).map(|()| sampling.temperature),
-            top_p: Some(sampling.top_p).filter(|top_p| *top_p < 1.0 && !refused.top_p),
-            seed: sampling.seed.filter(|_| !refused.seed),
+            max_tokens: if_taken("max_tokens").map(|()| limit),
+            // Older servers know only max_tokens, so the newer name waits until that is refused.
+            max_completion_tokens: if_taken("max_completion_tokens")
+                .filter(|()| !refused.takes("max_tokens"))
+                .map(|()| limit),
+            temperature: if_taken("temperature").map(|()| sampling.temperature),
+            top_p: if_taken("top_p")
+                .map(|()| sampling.top_p)
+                .filter(|top_p| *top_p < 1.0),
+            seed: if_taken("seed").and(sampling.seed),
             stop: &stops[..stops.len().min(MOST_STOPS)],
         }
     }
@@ -142,32 +140,25 @@ impl<'a> Body<'a> {
 // === impl Refused ===
 
 impl Refused {
-    /// Notes that this parameter is refused; whether that is news.
-    pub(super) fn note(&mut self, parameter: &str) -> bool {
-        let flag = match parameter {
-            "max_tokens" => &mut self.max_tokens,
-            "max_completion_tokens" => &mut self.max_completion_tokens,
-            "stream_options" | "stream_options.include_usage" => &mut self.stream_options,
-            "temperature" => &mut self.temperature,
-            "top_p" => &mut self.top_p,
-            "seed" => &mut self.seed,
-            "stop" => &mut self.stop,
-            _ => return false,
-        };
-        !std::mem::replace(flag, true)
-    }
-
     /// The parameters that can be left out.
     pub(super) const KNOWN: [&'static str; 7] = [
-        // The longer names come first: each contains a shorter one.
-        "max_completion_tokens",
         "max_tokens",
+        "max_completion_tokens",
         "stream_options",
         "temperature",
         "top_p",
         "seed",
         "stop",
     ];
+
+    /// Notes that this parameter is refused; whether that is news.
+    pub(super) fn note(&mut self, parameter: &'static str) -> bool {
+        self.0.insert(parameter)
+    }
+
+    fn takes(&self, parameter: &str) -> bool {
+        !self.0.contains(parameter)
+    }
 }
 
 // === impl Choice ===

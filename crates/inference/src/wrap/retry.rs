@@ -52,7 +52,11 @@ impl Backoff {
     /// `random` is from 0 to 1 and takes up to half of the wait away, so that many who failed
     /// together do not come back together.
     fn wait(&self, failure: u32, error: &GenerateError, random: f64) -> Option<Duration> {
-        if !error.worth_retrying() || failure + 1 >= self.attempts {
+        // Whoever has waited for a first token in vain gets another model's answer sooner than a
+        // second wait as long.
+        let patience_over =
+            matches!(error, GenerateError::Timeout { phase, .. } if *phase != "connect");
+        if !error.worth_retrying() || patience_over || failure + 1 >= self.attempts {
             return None;
         }
         let whole = self
@@ -219,6 +223,10 @@ mod tests {
                 limit: 8,
             },
             GenerateError::OutOfOrder("dead".into()),
+            GenerateError::Timeout {
+                phase: "first token",
+                limit: Duration::from_secs(30),
+            },
         ] {
             let kind = error.kind();
             let (answer, attempts, seconds) = ask(vec![Script::refuses(error)]).await;
