@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use world::openai::{Ending, OpenAiServer, Script};
-use world::telegram::{Fault, FloodLimits, TelegramOptions, TelegramServer};
+use world::process::Tertulia;
+use world::telegram::{Fault, FloodLimits, TelegramOptions, TelegramServer, View};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -19,7 +20,10 @@ impl Bot {
     async fn start(options: TelegramOptions) -> Self {
         let server = TelegramServer::start(options).await;
         server.person(7, "Ada", "en");
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a plain client");
         Self { server, client }
     }
 
@@ -39,15 +43,15 @@ impl Bot {
     }
 
     async fn call(&self, method: &str, params: Value) -> Value {
-        self.try_call(method, params).await.unwrap()
+        self.try_call(method, params).await.expect("an answer")
     }
 
     async fn ids(&self, params: Value) -> Vec<i64> {
         let answer = self.call("getUpdates", params).await;
-        let updates = answer["result"].as_array().unwrap();
+        let updates = answer["result"].as_array().expect("updates");
         updates
             .iter()
-            .map(|update| update["update_id"].as_i64().unwrap())
+            .map(|update| update["update_id"].as_i64().expect("a number"))
             .collect()
     }
 }
@@ -352,4 +356,49 @@ async fn the_browser_clicks_types_and_waits() {
             .unwrap()
             .starts_with(b"\x89PNG")
     );
+}
+
+#[tokio::test]
+async fn a_whole_house_answers_and_leaves() {
+    let telegram = TelegramServer::start(TelegramOptions::default()).await;
+    let model = OpenAiServer::start().await;
+    let ada = telegram.person(7, "Ada", "en");
+    let config = format!(
+        r#"
+[server]
+listen = "{{listen}}"
+[accounts.telegram]
+platform = "telegram"
+token = "{}"
+api_url = "{}"
+[models.scripted]
+kind = "openai"
+base_url = "{}"
+api_key = "k"
+model = "scripted"
+[personas.default]
+prompt = "You are a parrot."
+models = ["scripted"]
+"#,
+        telegram.token(),
+        telegram.api_url(),
+        model.base_url()
+    );
+    let mut house = Tertulia::start(&config, &[]).await;
+    telegram.say(ada, ada, "hello");
+    let answered = |count: usize| {
+        move |view: &View<'_>| {
+            let echoes = view.replies(7);
+            echoes
+                .iter()
+                .filter(|shown| shown.text == "echo: hello")
+                .count()
+                == count
+        }
+    };
+    telegram.wait_until(answered(1), SOON * 4).await;
+    house.restart().await;
+    telegram.say(ada, ada, "hello");
+    telegram.wait_until(answered(2), SOON * 4).await;
+    assert_eq!(house.terminate().await, Some(0));
 }
