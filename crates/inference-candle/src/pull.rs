@@ -361,9 +361,9 @@ impl Way {
             }
         };
         let expected = self.sha256.map(str::to_owned).or(announced);
-        Ok(place
+        place
             .settle(expected.as_deref(), &self.from.to_string())
-            .await?)
+            .await
     }
 }
 
@@ -375,7 +375,7 @@ impl std::fmt::Display for From {
                     .iter()
                     .map(|wheel| format!("{}=={}", wheel.package, wheel.version));
                 write!(f, "pip:{}", names.next().unwrap_or_default())?;
-                match names.last() {
+                match names.next_back() {
                     Some(last) => write!(f, " … {last}"),
                     None => Ok(()),
                 }

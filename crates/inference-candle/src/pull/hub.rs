@@ -45,7 +45,11 @@ fn pick(mut names: Vec<String>) -> Result<String, Vec<String>> {
     // Split files need all their parts, and projectors are no language models.
     names.retain(|name| {
         let name = lower(name);
-        name.ends_with(".gguf") && !name.contains("-of-") && !name.contains("mmproj")
+        std::path::Path::new(&name)
+            .extension()
+            .is_some_and(|it| it == "gguf")
+            && !name.contains("-of-")
+            && !name.contains("mmproj")
     });
     names.sort_by_key(String::len);
     for kind in ["q4_k_m", "q4_k_s", "q4_0", "q8_0"] {
@@ -68,7 +72,7 @@ pub(super) async fn fetch(
     place: &Place,
     progress: &dyn Progress,
 ) -> Result<Option<String>, Failure> {
-    if let Some(announced) = from_cache(repo, file, revision, place)? {
+    if let Cached::Taken { announced } = from_cache(repo, file, revision, place)? {
         return Ok(announced);
     }
     let api = api()?;
@@ -81,13 +85,14 @@ pub(super) async fn fetch(
     Ok(sha256_of(metadata.etag()))
 }
 
+/// What the hub's own cache had to offer.
+enum Cached {
+    Absent,
+    Taken { announced: Option<String> },
+}
+
 /// Takes a file that another program has fetched already.
-fn from_cache(
-    repo: &str,
-    file: &str,
-    revision: &str,
-    place: &Place,
-) -> Result<Option<Option<String>>, Failure> {
+fn from_cache(repo: &str, file: &str, revision: &str, place: &Place) -> Result<Cached, Failure> {
     let cached = Cache::from_env()
         .repo(Repo::with_revision(
             repo.into(),
@@ -96,14 +101,15 @@ fn from_cache(
         ))
         .get(file)
         .and_then(|path| fs::canonicalize(path).ok());
-    let Some(path) = cached else { return Ok(None) };
+    let Some(path) = cached else {
+        return Ok(Cached::Absent);
+    };
     let part = place.part();
     let _ = fs::remove_file(&part);
     fs::copy(&path, &part).map_err(|error| disk(&part, error))?;
     // The cache names its files by what the hub announced.
-    Ok(Some(
-        path.file_name().and_then(|name| sha256_of(name.to_str()?)),
-    ))
+    let announced = path.file_name().and_then(|name| sha256_of(name.to_str()?));
+    Ok(Cached::Taken { announced })
 }
 
 async fn download(
@@ -184,9 +190,8 @@ async fn transfer(
     let response = tokio::time::timeout(PATIENCE, request.send())
         .await
         .map_err(|_| Broken::Silent)?
-        .and_then(|response| response.error_for_status())
         .map_err(net)?;
-    let mut response = response;
+    let mut response = response.error_for_status().map_err(net)?;
     // A server that knows no ranges sends everything again.
     if response.status().as_u16() != 206 && *done > 0 {
         out.set_len(0).await.map_err(Broken::Write)?;

@@ -5,7 +5,6 @@ use candle_core::quantized::gguf_file::{Content, Value};
 use crate::ModelFileError;
 
 /// The metadata of one file.
-#[derive(Clone, Copy)]
 pub(crate) struct Metadata<'a> {
     content: &'a Content,
 }
