@@ -121,6 +121,8 @@ CREATE TABLE deliveries (
         state IN ('pending', 'sending', 'sent', 'in_doubt', 'dropped')
     ),
     message      TEXT,
+    -- The greatest message id known in the chat when it was last begun.
+    begun_after  INTEGER,
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,
     UNIQUE (turn, part)

@@ -1,3 +1,5 @@
 //! What people see of the whole.
 
 mod emulators;
+mod arrows;
+mod crash;

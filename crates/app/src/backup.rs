@@ -3,18 +3,16 @@
 use std::path::Path;
 
 use anyhow::Context;
-use secrecy::ExposeSecret;
 
 use crate::cli::{ConfigFile, Done};
-use crate::{configs, output};
+use crate::{configs, output, store};
 
 /// Writes a consistent copy of the store, while it may be in use.
 pub(crate) async fn backup(config: &ConfigFile, file: &Path) -> Done {
-    let config = configs::read(config)?;
-    let _ = config.storage.url.expose_secret();
-    async { anyhow::Ok(()) }
-        .await
-        .with_context(|| format!("cannot write the copy to {}", file.display()))?;
+    let storage = store::beside(&configs::read(config)?).await?;
+    let copied = storage.backup(file).await;
+    storage.close().await;
+    copied.context("no copy was made")?;
     output::say(&format!("Written to {}.", file.display()));
     Ok(())
 }
@@ -22,9 +20,10 @@ pub(crate) async fn backup(config: &ConfigFile, file: &Path) -> Done {
 /// Puts a copy in the place of the store, which must not be in use.
 pub(crate) async fn restore(config: &ConfigFile, file: &Path) -> Done {
     let config = configs::read(config)?;
-    let kept = async { anyhow::Ok(None::<std::path::PathBuf>) }
+    let url = store::address(&config)?;
+    let kept = tertulia_storage_sqlite::restore(url, file)
         .await
-        .with_context(|| format!("cannot restore from {}", file.display()))?;
+        .context("nothing was restored")?;
     output::say("Restored.");
     if let Some(kept) = kept {
         output::say(&format!(

@@ -94,7 +94,11 @@ fn clock() -> Finding {
 }
 
 async fn storage(config: &Config) -> Finding {
-    match store::sqlite(config).await {
+    if let Ok(storage) = store::beside(config).await {
+        storage.close().await;
+        return fine("storage", "opens, migrated");
+    }
+    match store::open(config).await {
         Ok(storage) => {
             storage.close().await;
             fine("storage", "opens, migrated")
@@ -106,7 +110,7 @@ async fn storage(config: &Config) -> Finding {
 async fn model_files(name: &str, model: &Model) -> Finding {
     let subject = format!("model {name}");
     match model {
-        Model::Candle(section) => match models::present(&section.source).await {
+        Model::Candle(section) => match models::present(&section.source) {
             Ok(true) => fine(&subject, format!("{} is here", section.source)),
             Ok(false) => {
                 let pull = format!(

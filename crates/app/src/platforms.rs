@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::Router;
 use tertulia_config::{Account, Config, Mode, TelegramAccount};
 use tertulia_conversation::menu;
@@ -23,6 +23,8 @@ pub(crate) struct Accounts {
     pub(crate) platforms: HashMap<AccountId, Arc<dyn Platform>>,
     /// What they serve over HTTP.
     pub(crate) routes: Router,
+    /// The page, whose open streams are ended last.
+    pub(crate) web: Option<Arc<Web>>,
 }
 
 /// Makes the accounts of a config.
@@ -47,7 +49,11 @@ pub(crate) fn accounts(
                     storage: storage.clone(),
                 };
                 let web = Web::new(account.clone(), clock.clone(), Arc::new(history), hints());
+                if accounts.web.is_some() {
+                    bail!("account {name}: there is one page, so only one web account");
+                }
                 accounts.routes = accounts.routes.merge(web.routes());
+                accounts.web = Some(web.clone());
                 web
             }
             Account::Discord(_) => {

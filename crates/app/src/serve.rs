@@ -42,7 +42,8 @@ pub(crate) async fn run(file: &ConfigFile) -> Done {
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
     let metrics = recorder()?;
-    let storage = store::open(&config).await?;
+    let store = store::open(&config).await?;
+    let storage: Arc<dyn Storage> = Arc::new(store.clone());
     let accounts = platforms::accounts(&config, &storage, &clock)?;
 
     let shelf = Shelf::default();
@@ -51,7 +52,11 @@ pub(crate) async fn run(file: &ConfigFile) -> Done {
     let first = settings(&config, prepared.models.clone(), 1);
     shelf.keep(prepared);
     let reloader = Reloader::new(file, config.clone(), shelf, clock.clone());
-    let Accounts { platforms, routes } = accounts;
+    let Accounts {
+        platforms,
+        routes,
+        web,
+    } = accounts;
     let service = Service::new(Parts {
         storage: storage.clone(),
         platforms: platforms.clone(),
@@ -99,7 +104,11 @@ pub(crate) async fn run(file: &ConfigFile) -> Done {
         () = drain(&config, &service, &stop, &tasks) => {}
         () = signalled() => warn!("ended at once"),
     }
+    if let Some(web) = web {
+        web.close();
+    }
     server.abort();
+    store.close().await;
     output::say("Goodbye.");
     Ok(())
 }

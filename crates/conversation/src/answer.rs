@@ -365,7 +365,6 @@ impl Generation<'_> {
                         }
                         text.push_str(&more);
                     }
-                    Chunk::Restart { .. } => text.clear(),
                     Chunk::Done { tokens, finish, .. } => {
                         debug!(
                             ?finish,

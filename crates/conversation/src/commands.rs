@@ -107,17 +107,19 @@ pub(crate) async fn run(
             })
         }
         "undo" => {
-            let last = || storage.last_chat(turn.conversation, turn.id);
-            let Some(last) = patiently(end, "find the last turn", last).await? else {
-                return say(Text::NothingToUndo);
-            };
-            let undo = || storage.undo_turn(last);
-            let undone = patiently(end, "take a turn back", undo).await?;
-            say(if undone {
-                Text::Undone
-            } else {
-                Text::NothingToUndo
-            })
+            let mut before = turn.id;
+            loop {
+                let last = || storage.last_chat(turn.conversation, before);
+                let Some(last) = patiently(end, "find the last turn", last).await? else {
+                    return say(Text::NothingToUndo);
+                };
+                let undo = || storage.undo_turn(last);
+                if patiently(end, "take a turn back", undo).await? {
+                    return say(Text::Undone);
+                }
+                // One that failed was never context; the one before it is meant.
+                before = last;
+            }
         }
         "model" => model(answering, conversation, &command.rest).await,
         "persona" => persona(answering, conversation, &command.rest).await,

@@ -310,14 +310,8 @@ impl Courier<'_> {
         platform: &dyn Platform,
         delivery: &Delivery,
     ) -> Result<Settled, DeliverError> {
-        let (account, chat) = (&delivery.place.account, &delivery.place.chat);
-        let after = self
-            .shared
-            .storage
-            .last_message(account, chat)
-            .await
-            .ok()
-            .flatten();
+        let begun_after = self.shared.storage.begun_after(delivery.id);
+        let after = begun_after.await.ok().flatten();
         platform
             .settle(&outgoing(delivery, Urgency::Final), after.as_ref())
             .await

@@ -145,7 +145,6 @@ async fn write(job: &SummaryJob) -> Result<String, GenerateError> {
     while let Some(chunk) = stream.next().await {
         match chunk? {
             Chunk::Text(more) => text.push_str(&more),
-            Chunk::Restart { .. } => text.clear(),
             Chunk::Done { .. } => return Ok(text),
         }
     }

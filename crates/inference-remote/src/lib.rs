@@ -4,7 +4,7 @@
 //! seam's chunks and errors. [`OpenAi`] speaks chat completions, as OpenAI and most other servers
 //! do.
 //!
-//! Waits after the connection, retries and fallbacks are wrappers of the seam; an endpoint does
+//! Waits after the connection and retries are wrappers of the seam; an endpoint does
 //! one request, once.
 
 mod estimate;

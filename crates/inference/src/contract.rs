@@ -80,7 +80,6 @@ pub async fn ends_with_one_done(generator: &dyn Generator) {
         assert_eq!(done, 0, "something came after the end: {item:?}");
         match item.expect("the stream goes well") {
             Chunk::Text(text) => assert!(!text.is_empty(), "a piece without text"),
-            Chunk::Restart { .. } => {}
             Chunk::Done { tokens, .. } => {
                 done += 1;
                 assert!(tokens.prompt > 0, "the prompt took nothing");
@@ -190,7 +189,6 @@ pub async fn collect(mut stream: TextStream) -> Result<Answer, GenerateError> {
     while let Some(chunk) = stream.next().await {
         match chunk? {
             Chunk::Text(piece) => text.push_str(&piece),
-            Chunk::Restart { .. } => text.clear(),
             Chunk::Done { finish, tokens, .. } => {
                 return Ok(Answer {
                     text,

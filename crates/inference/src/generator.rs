@@ -48,11 +48,6 @@ pub type TextStream = Pin<Box<dyn Stream<Item = Result<Chunk, GenerateError>> + 
 pub enum Chunk {
     /// More text; whole characters, nothing of a stop string.
     Text(String),
-    /// Another model begins the answer anew: forget the text so far.
-    Restart {
-        /// The model that answers from here on.
-        model: ModelName,
-    },
     /// The end.
     Done {
         /// Why it ended.

@@ -3,7 +3,7 @@
 //! A [`Generator`] takes a valid [`Request`] and yields a stream of text that ends with
 //! [`Chunk::Done`]; a stream that ends otherwise has failed.
 //! Patience is added by wrappers that are generators themselves: [`wrap::Timeouts`],
-//! [`wrap::Retry`], [`wrap::Circuit`], [`wrap::Fallback`].
+//! [`wrap::Retry`], [`wrap::Circuit`].
 //! To add a kind of model, implement [`Generator`] in a crate on the adapters' floor and run
 //! [`contract`] against it.
 

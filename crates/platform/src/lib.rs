@@ -61,7 +61,7 @@ pub trait Platform: Send + Sync {
 
     /// Finds out whether a delivery that was lost sight of has arrived, without placing it anew.
     ///
-    /// `after` is the last message of ours known in that chat.
+    /// `after` is the greatest message id known in that chat when the delivery was begun.
     async fn settle(
         &self,
         outgoing: &Outgoing,

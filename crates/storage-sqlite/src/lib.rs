@@ -5,6 +5,7 @@
 //! ([`writer`]), reads through a few others that see what is committed.
 //! The schema is in `migrations/sqlite`; a step that was released is never changed again.
 
+mod restore;
 mod store;
 mod writer;
 
@@ -25,4 +26,5 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+pub use restore::{RestoreError, restore};
 pub use store::{BackupError, OpenError, SqliteStorage};

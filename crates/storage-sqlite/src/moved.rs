@@ -70,7 +70,7 @@ async fn forget_places(
         .execute(&mut *connection)
         .await?;
     sqlx::query(
-        "UPDATE deliveries SET chat = ?2, reply_to = NULL, message = NULL \
+        "UPDATE deliveries SET chat = ?2, reply_to = NULL, message = NULL, begun_after = NULL \
          WHERE conversation = ?1 AND state IN ('pending', 'sending', 'in_doubt')",
     )
     .bind(conversation)

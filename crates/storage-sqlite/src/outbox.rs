@@ -99,14 +99,19 @@ impl Outbox for SqliteStorage {
         .await
     }
 
-    async fn last_message(
+    async fn begun_after(
         &self,
-        account: &AccountId,
-        chat: &ChatId,
+        delivery: DeliveryId,
     ) -> Result<Option<PlatformMessageId>, StorageError> {
-        let (account, chat) = (account.clone(), chat.clone());
         self.read(move |connection| {
-            Box::pin(async move { places::last_message(connection, &account, &chat).await })
+            Box::pin(async move {
+                let number: Option<Option<i64>> =
+                    sqlx::query_scalar("SELECT begun_after FROM deliveries WHERE id = ?1")
+                        .bind(delivery.0)
+                        .fetch_optional(connection)
+                        .await?;
+                Ok(number.flatten().map(|number| number.to_string().into()))
+            })
         })
         .await
     }
@@ -211,8 +216,9 @@ async fn insert(
 ) -> Tried<Delivery> {
     let put = sqlx::query(
         "INSERT INTO deliveries (conversation, turn, part, account, chat, thread, reply_to, \
-         content, buttons, state, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11) \
+         content, buttons, state, created_at, updated_at, begun_after) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, \
+           (SELECT last_message FROM places WHERE account = ?4 AND chat = ?5 AND thread = '')) \
          ON CONFLICT (turn, part) DO UPDATE SET account = excluded.account, \
            chat = excluded.chat, thread = excluded.thread, reply_to = excluded.reply_to, \
            content = excluded.content, buttons = excluded.buttons, \
@@ -246,7 +252,11 @@ async fn mark(
     now: Timestamp,
 ) -> Tried<()> {
     let marked = sqlx::query(
-        "UPDATE deliveries SET state = ?2, message = coalesce(?3, message), updated_at = ?4 \
+        "UPDATE deliveries SET state = ?2, message = coalesce(?3, message), updated_at = ?4, \
+           begun_after = CASE ?2 WHEN 'sending' THEN \
+             (SELECT p.last_message FROM places p WHERE p.account = deliveries.account \
+                AND p.chat = deliveries.chat AND p.thread = '') \
+             ELSE begun_after END \
          WHERE id = ?1 RETURNING *",
     )
     .bind(delivery.0)

@@ -81,7 +81,7 @@ pub(crate) async fn state(connection: &mut SqliteConnection, place: &Place) -> T
     Ok(state)
 }
 
-/// Notes a message of a chat, for [`last_message`]; ids that are not numbers have no order.
+/// Notes a message of a chat, for what is begun after it; ids that are not numbers have no order.
 pub(crate) async fn seen(
     connection: &mut SqliteConnection,
     account: &AccountId,
@@ -106,24 +106,6 @@ pub(crate) async fn seen(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// The greatest message id seen in a chat.
-pub(crate) async fn last_message(
-    connection: &mut SqliteConnection,
-    account: &AccountId,
-    chat: &ChatId,
-) -> Tried<Option<PlatformMessageId>> {
-    let number: Option<Option<i64>> = sqlx::query_scalar(
-        "SELECT last_message FROM places WHERE account = ?1 AND chat = ?2 AND thread = ''",
-    )
-    .bind(account.as_str())
-    .bind(chat.as_str())
-    .fetch_optional(connection)
-    .await?;
-    Ok(number
-        .flatten()
-        .map(|number| PlatformMessageId::from(number.to_string())))
 }
 
 /// Conversations of a chat with deliveries that are not settled.

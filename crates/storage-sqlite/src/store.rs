@@ -112,14 +112,33 @@ impl SqliteStorage {
     ///
     /// Makes folder and file if they are missing and brings the schema up to date.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let options = address(url).map_err(|source| OpenError::Address {
-            url: url.to_owned(),
-            source,
-        })?;
-        let file = options.get_filename().to_owned();
-        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-        let lock = if in_memory { None } else { Some(lock(&file)?) };
+        let (options, file) = locate(url)?;
+        let lock = match &file {
+            Some(file) => Some(lock(file)?),
+            None => None,
+        };
+        Self::connect(options, file.is_none(), lock).await
+    }
 
+    /// Opens the store at `sqlite:FILE` beside the process that has it, if one does: to copy it,
+    /// or to read and erase what is stored about a person. Never to answer.
+    ///
+    /// # Errors
+    /// [`OpenError::Database`] if there is no such file yet.
+    pub async fn open_beside(url: &str) -> Result<Self, OpenError> {
+        let (options, file) = locate(url)?;
+        if let Some(file) = file.filter(|file| !file.exists()) {
+            let missing = format!("{} is not there", file.display());
+            return Err(OpenError::Database(missing.into()));
+        }
+        Self::connect(options, false, None).await
+    }
+
+    async fn connect(
+        options: SqliteConnectOptions,
+        in_memory: bool,
+        lock: Option<File>,
+    ) -> Result<Self, OpenError> {
         let options = options
             .create_if_missing(true)
             .foreign_keys(true)
@@ -253,6 +272,17 @@ impl SqliteStorage {
     }
 }
 
+/// The address taken apart; no file for a store in memory.
+pub(crate) fn locate(url: &str) -> Result<(SqliteConnectOptions, Option<PathBuf>), OpenError> {
+    let options = address(url).map_err(|source| OpenError::Address {
+        url: url.to_owned(),
+        source,
+    })?;
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    let file = (!in_memory).then(|| options.get_filename().to_owned());
+    Ok((options, file))
+}
+
 /// Reads the address; the library would take that of another database for a file name.
 fn address(url: &str) -> Result<SqliteConnectOptions, sqlx::Error> {
     if url.starts_with("sqlite:") {
@@ -265,7 +295,7 @@ fn address(url: &str) -> Result<SqliteConnectOptions, sqlx::Error> {
 }
 
 /// Keeps every other process away from this file.
-fn lock(file: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(file: &Path) -> Result<File, OpenError> {
     if let Some(folder) = file.parent().filter(|it| !it.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|source| OpenError::File {
             file: folder.to_owned(),

@@ -25,8 +25,8 @@ pub(crate) const ASKED: &str = "\
 pub(crate) const LAST_CHAT: &str = "\
     SELECT t.id FROM turns t \
     WHERE t.conversation = ?1 AND t.id < ?2 AND t.asks = 'chat' AND t.ended_at IS NOT NULL \
-      AND EXISTS (SELECT 1 FROM messages m \
-                  WHERE m.turn = t.id AND m.kind = 'prompt' AND m.state = 'live') \
+      AND (t.state = 'failed' OR EXISTS (SELECT 1 FROM messages m \
+           WHERE m.turn = t.id AND m.kind = 'prompt' AND m.state = 'live')) \
     ORDER BY t.id DESC LIMIT 1";
 
 pub(crate) const STOPPED_BY: &str = "\

@@ -70,6 +70,7 @@ macro_rules! contract_tests {
             an_unplaced_delivery_is_placed_anew,
 
             reach_is_known_by_chat_and_thread,
+            a_delivery_knows_what_it_was_begun_after,
             a_moved_chat_takes_everything_along,
             a_moved_chat_is_taken_in_by_the_one_that_is_there,
 

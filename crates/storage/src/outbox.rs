@@ -42,11 +42,13 @@ pub trait Outbox: Send + Sync {
     /// Forgets the platform's id of a delivery whose message is gone, so that it is placed anew.
     async fn unplace(&self, delivery: DeliveryId, now: Timestamp) -> Result<(), StorageError>;
 
-    /// The greatest message id known in a chat, ours or another's, where ids are numbers.
-    async fn last_message(
+    /// The greatest message id known in its chat, ours or another's, when the delivery was last
+    /// begun (opened, or marked as sending), where ids are numbers.
+    ///
+    /// What was placed then stands behind it, whatever has been said in the chat since.
+    async fn begun_after(
         &self,
-        account: &AccountId,
-        chat: &ChatId,
+        delivery: DeliveryId,
     ) -> Result<Option<PlatformMessageId>, StorageError>;
 
     /// What is known about reaching a place.

@@ -32,8 +32,8 @@ pub trait Turns: Send + Sync {
     /// What was said for the turn (prompts or command), in order.
     async fn asked(&self, turn: TurnId) -> Result<Vec<Message>, StorageError>;
 
-    /// The latest ended chat turn of the conversation whose prompt still counts as context, before
-    /// the turn `before`.
+    /// The latest ended chat turn of the conversation before the turn `before` that can be answered
+    /// again: its prompt still counts as context, or it failed.
     async fn last_chat(
         &self,
         conversation: ConversationId,

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::GenerateError;
-use crate::generator::{Chunk, Generator, ModelInfo, TextStream};
+use crate::generator::{Generator, ModelInfo, TextStream};
 use crate::request::{Prompt, Request};
 
 /// How long each wait may take; zero for as long as it likes.
@@ -88,12 +88,7 @@ impl Generator for Timeouts {
             let wait = watched.wait.or_sooner(watched.total);
             match wait.watch(stream.next()).await {
                 Ok(item) => {
-                    // After a restart another model thinks about its first token.
-                    watched.wait = if matches!(item, Some(Ok(Chunk::Restart { .. }))) {
-                        Deadline::after("first token", first_token)
-                    } else {
-                        Deadline::after("between tokens", between_tokens)
-                    };
+                    watched.wait = Deadline::after("between tokens", between_tokens);
                     watched.stream = Some(stream);
                     item.map(|item| (item, watched))
                 }

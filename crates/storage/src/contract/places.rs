@@ -50,20 +50,40 @@ pub async fn reach_is_known_by_chat_and_thread(store: &dyn Storage) {
         store.place_state(&elsewhere).await.unwrap(),
         PlaceState::default()
     );
-    // What is known of reach does not touch what is known of messages, ours and others'.
-    let last = store.last_message(&account, &chat).await.unwrap().unwrap();
-    let delivery = store.deliveries(turn.id).await.unwrap().remove(0);
-    let greater = format!("1{last}").as_str().into();
-    store
-        .mark(delivery.id, DeliveryState::Sent, Some(&greater), scene.now)
+}
+
+/// A delivery that is lost sight of is looked for behind what was known when it was begun, however
+/// much is said in the chat meanwhile.
+pub async fn a_delivery_knows_what_it_was_begun_after(store: &dyn Storage) {
+    let mut scene = Scene::new(store);
+    let turn = scene.ask("@anna", "anna", "one").await;
+    let early = Scene::part(&turn, 0, "so far");
+    let opened = store
+        .open_delivery(turn.id, &early, scene.now)
         .await
         .unwrap();
-    assert_eq!(
-        store.last_message(&account, &chat).await.unwrap(),
-        Some(greater)
-    );
-    let nowhere = Scene::chat("elsewhere");
-    assert_eq!(store.last_message(&account, &nowhere).await.unwrap(), None);
+    let before = store.begun_after(opened.id).await.unwrap();
+    let asked = store.asked(turn.id).await.unwrap().remove(0);
+    assert_eq!(before, asked.platform_id);
+    scene.say("@anna", "anna", "two").await;
+    assert_eq!(store.begun_after(opened.id).await.unwrap(), before);
+    store
+        .mark(opened.id, DeliveryState::Sending, None, scene.now)
+        .await
+        .unwrap();
+    let later = store.begun_after(opened.id).await.unwrap();
+    assert_ne!(later, before);
+    let placed = "1000000".into();
+    store
+        .mark(opened.id, DeliveryState::Sent, Some(&placed), scene.now)
+        .await
+        .unwrap();
+    assert_eq!(store.begun_after(opened.id).await.unwrap(), later);
+    store
+        .mark(opened.id, DeliveryState::Sending, None, scene.now)
+        .await
+        .unwrap();
+    assert_eq!(store.begun_after(opened.id).await.unwrap(), Some(placed));
 }
 
 /// A group becomes a supergroup: the talk goes on there.

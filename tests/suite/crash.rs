@@ -1,0 +1,187 @@
+//! The crash campaign: the real binary is killed at random moments while people talk to it, and
+//! the emulator's own ledger says what became of every message (promises G1, G2 and G3).
+//!
+//! `CRASH_KILLS` says how often it is killed; `CRASH_SEED` repeats a run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use world::openai::{OpenAiServer, Script};
+use world::process::Tertulia;
+use world::telegram::{TelegramOptions, TelegramServer, What};
+
+/// People who talk at the same time, each in a private chat.
+const PEOPLE: i64 = 6;
+/// Kills of an ordinary run.
+const KILLS: usize = 50;
+/// Everything is answered this long after the last kill.
+const CALM: Duration = Duration::from_secs(120);
+
+/// How the campaign went, by the ledger.
+#[derive(Debug, Default)]
+struct Tally {
+    messages: usize,
+    lost: Vec<String>,
+    doubled: Vec<String>,
+    out_of_order: Vec<String>,
+}
+
+fn config(telegram: &TelegramServer, model: &OpenAiServer) -> String {
+    format!(
+        r#"
+[server]
+listen = "{{listen}}"
+
+[storage]
+url = "sqlite:tertulia.db"
+
+[accounts.telegram]
+platform = "telegram"
+token = "{token}"
+api_url = "{api}"
+buttons = {{ private = false, groups = false }}
+
+[models.scripted]
+kind = "openai"
+base_url = "{base}"
+model = "scripted"
+
+[personas.default]
+prompt = "Echo."
+models = ["scripted"]
+history = {{ tokens = 3000, summarize = false }}
+"#,
+        token = telegram.token(),
+        api = telegram.api_url(),
+        base = model.base_url(),
+    )
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// What is asked carries a number that the answer repeats.
+fn question(person: i64, number: usize) -> String {
+    format!("question {person}-{number}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_doubled_however_often_it_is_killed() {
+    let kills = usize::try_from(number("CRASH_KILLS", KILLS as u64)).expect("a small number");
+    let seed = number("CRASH_SEED", rand::random());
+    println!("CRASH_SEED={seed} CRASH_KILLS={kills}");
+    // Half of the run streams by drafts, the other half by a message that is edited.
+    let mut total = Tally::default();
+    for (drafts, kills) in [(true, kills / 2), (false, kills - kills / 2)] {
+        let tally = campaign(seed, kills, drafts).await;
+        total.messages += tally.messages;
+        total.lost.extend(tally.lost);
+        total.doubled.extend(tally.doubled);
+        total.out_of_order.extend(tally.out_of_order);
+    }
+    println!(
+        "crash campaign: {kills} kills, {} messages, {} lost, {} doubled, {} out of order",
+        total.messages,
+        total.lost.len(),
+        total.doubled.len(),
+        total.out_of_order.len()
+    );
+    let wrong = [&total.lost, &total.doubled, &total.out_of_order];
+    assert!(wrong.iter().all(|list| list.is_empty()), "CRASH_SEED={seed} {total:#?}");
+}
+
+async fn campaign(seed: u64, kills: usize, drafts: bool) -> Tally {
+    let telegram =
+        TelegramServer::start(TelegramOptions { drafts, flood: None, ..Default::default() }).await;
+    let model = OpenAiServer::start().await;
+    let pace = (Duration::from_millis(5), Duration::from_millis(4));
+    model.reply_with(move |request| Script::echo(request).paced(pace.0, pace.1));
+    for person in 1..=PEOPLE {
+        telegram.person(person, &format!("Person {person}"), "en");
+    }
+    let mut random = StdRng::seed_from_u64(seed ^ u64::from(drafts));
+    let mut house = Tertulia::start(&config(&telegram, &model), &[]).await;
+    let mut asked: HashMap<i64, usize> = HashMap::new();
+    for _ in 0..kills {
+        let until = Instant::now() + Duration::from_millis(random.random_range(30..600));
+        while Instant::now() < until {
+            let person = random.random_range(1..=PEOPLE);
+            let number = asked.entry(person).or_default();
+            telegram.say(person, person, &question(person, *number));
+            *number += 1;
+            // The pace of people, not a wait for something.
+            tokio::time::sleep(Duration::from_millis(random.random_range(5..60))).await;
+        }
+        house.kill9().await;
+        house.launch();
+        if random.random_bool(0.7) {
+            // Otherwise it is killed while it starts, too.
+            house.ready().await;
+        }
+    }
+    house.ready().await;
+    let expected: usize = asked.values().sum();
+    let answered = |telegram: &Arc<TelegramServer>| {
+        (1..=PEOPLE)
+            .map(|person| {
+                let shown = telegram.replies(person);
+                let asked = asked.get(&person).copied().unwrap_or(0);
+                (0..asked).filter(|&n| shown.iter().any(|m| m.text == echo(person, n))).count()
+            })
+            .sum::<usize>()
+    };
+    let begun = Instant::now();
+    while answered(&telegram) < expected && begun.elapsed() < CALM {
+        let before = telegram.ledger().len();
+        let moved = telegram.wait_until(|view| view.ledger().len() > before, CALM);
+        if tokio::time::timeout(Duration::from_secs(20), moved).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(house.terminate().await, Some(0), "it stops cleanly");
+    tally(&telegram, &asked)
+}
+
+fn echo(person: i64, number: usize) -> String {
+    format!("echo: {}", question(person, number))
+}
+
+/// What the people see in the end, and in which order it came.
+fn tally(telegram: &TelegramServer, asked: &HashMap<i64, usize>) -> Tally {
+    let mut tally = Tally { messages: asked.values().sum(), ..Tally::default() };
+    for (&person, &count) in asked {
+        let replies = telegram.replies(person);
+        let mut last = None;
+        for number in 0..count {
+            let text = echo(person, number);
+            let places: Vec<usize> = replies
+                .iter()
+                .enumerate()
+                .filter(|(_, reply)| reply.text == text)
+                .map(|(place, _)| place)
+                .collect();
+            match places[..] {
+                [] => tally.lost.push(text),
+                [place] => {
+                    if last.is_some_and(|last| last > place) {
+                        tally.out_of_order.push(text);
+                    }
+                    last = Some(place);
+                }
+                _ => tally.doubled.push(text),
+            }
+        }
+        // An early message that nobody completed would be half an answer for ever.
+        let strange = replies.iter().filter(|reply| {
+            !(0..count).any(|number| reply.text == echo(person, number))
+        });
+        tally.doubled.extend(strange.map(|reply| format!("left over: {:?}", reply.text)));
+    }
+    let sends = telegram.ledger().iter().filter(|event| matches!(event.what, What::Sent { .. })).count();
+    println!("{} messages asked, {sends} sent", tally.messages);
+    tally
+}
