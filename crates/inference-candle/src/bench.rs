@@ -31,10 +31,16 @@ const ROUNDS: usize = 3;
 /// # Errors
 /// When the model fails or its context is too short.
 pub async fn bench(model: &Candle) -> Result<BenchReport, GenerateError> {
-    let mut fresh = Fresh { vocabulary: model.vocabulary().max(1), next: 1 };
+    let mut fresh = Fresh {
+        vocabulary: model.vocabulary().max(1),
+        next: 1,
+    };
     // What is done only once (packing weights, starting threads) is not what is asked for.
     finish(model.submit(fresh.prompt(16), &request(4))?).await?;
-    let mut report = BenchReport { prompts: Vec::new(), replies: Vec::new() };
+    let mut report = BenchReport {
+        prompts: Vec::new(),
+        replies: Vec::new(),
+    };
     for tokens in [64, 512] {
         let mut rates = Vec::new();
         for _ in 0..ROUNDS {
@@ -71,7 +77,11 @@ async fn finish(mut stream: TextStream) -> Result<End, GenerateError> {
     while let Some(item) = stream.next().await {
         let first = *first.get_or_insert_with(Instant::now);
         if let Chunk::Done { tokens, .. } = item? {
-            return Ok(End { first, last: Instant::now(), tokens: tokens.reply });
+            return Ok(End {
+                first,
+                last: Instant::now(),
+                tokens: tokens.reply,
+            });
         }
     }
     Err(GenerateError::Broken("the answer has no end".into()))
@@ -80,7 +90,9 @@ async fn finish(mut stream: TextStream) -> Result<End, GenerateError> {
 fn rate(ends: &[End]) -> f64 {
     let first = ends.iter().map(|end| end.first).min();
     let last = ends.iter().map(|end| end.last).max();
-    let took = first.zip(last).map_or(Duration::ZERO, |(first, last)| last - first);
+    let took = first
+        .zip(last)
+        .map_or(Duration::ZERO, |(first, last)| last - first);
     // The first token of each came with its prompt.
     let tokens: u64 = ends.iter().map(|end| end.tokens.saturating_sub(1)).sum();
     tokens as f64 / took.as_secs_f64().max(1e-9)
@@ -93,10 +105,20 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Answers that do not end early: any token is nearly as likely as any other.
 fn request(max_tokens: usize) -> Request {
-    let message = PromptMessage { role: Role::User, text: "-".to_owned() };
-    let prompt = Prompt { system: String::new(), messages: vec![message] };
-    let sampling =
-        Sampling { temperature: 5.0, top_p: 1.0, seed: Some(1), ..Sampling::default() };
+    let message = PromptMessage {
+        role: Role::User,
+        text: "-".to_owned(),
+    };
+    let prompt = Prompt {
+        system: String::new(),
+        messages: vec![message],
+    };
+    let sampling = Sampling {
+        temperature: 5.0,
+        top_p: 1.0,
+        seed: Some(1),
+        ..Sampling::default()
+    };
     Request::new(prompt, sampling, max_tokens).expect("a valid request")
 }
 
@@ -112,7 +134,10 @@ impl Fresh {
     fn prompt(&mut self, tokens: usize) -> Vec<u32> {
         (0..tokens)
             .map(|_| {
-                self.next = self.next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                self.next = self
+                    .next
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 ((self.next >> 33) % self.vocabulary) as u32
             })
             .collect()
@@ -133,11 +158,20 @@ mod tests {
         let path = folder.path().join("tiny.gguf");
         testing::write_gguf(&path, TinyFamily::Llama);
         let name = ModelName::new("tiny");
-        let options = Options { device: "cpu".to_owned(), ..Options::default() };
+        let options = Options {
+            device: "cpu".to_owned(),
+            ..Options::default()
+        };
         let model = Candle::load(name, &ModelFiles { path }, &options).expect("it loads");
         let report = bench(&model).await.expect("it answers");
         let counts: Vec<usize> = report.prompts.iter().map(|one| one.0).collect();
         assert_eq!(counts, [64, 512]);
-        assert!(report.prompts.iter().chain(&report.replies).all(|one| one.1 > 0.0));
+        assert!(
+            report
+                .prompts
+                .iter()
+                .chain(&report.replies)
+                .all(|one| one.1 > 0.0)
+        );
     }
 }

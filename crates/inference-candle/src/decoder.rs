@@ -95,10 +95,14 @@ impl Decoder {
         } else {
             embedding.clone()
         };
-        let mut loader = Loader { architecture: &architecture, weights };
+        let mut loader = Loader {
+            architecture: &architecture,
+            weights,
+        };
         let norm = loader.norm("output_norm.weight", hidden)?;
-        let layers =
-            (0..architecture.layers).map(|i| loader.layer(i)).collect::<std::result::Result<_, _>>()?;
+        let layers = (0..architecture.layers)
+            .map(|i| loader.layer(i))
+            .collect::<std::result::Result<_, _>>()?;
         Ok(Self {
             activation: traits.activation,
             embedding,
@@ -130,10 +134,12 @@ impl Decoder {
         device: &Device,
     ) -> std::result::Result<Self, ModelFileError> {
         let config = folder.join("config.json");
-        let json = std::fs::read_to_string(&config)
-            .map_err(|source| ModelFileError::Unreadable { file: config.clone(), source })?;
-        let architecture =
-            architecture::from_config(&json).map_err(|error| error.at(&config))?;
+        let json =
+            std::fs::read_to_string(&config).map_err(|source| ModelFileError::Unreadable {
+                file: config.clone(),
+                source,
+            })?;
+        let architecture = architecture::from_config(&json).map_err(|error| error.at(&config))?;
         let weights = Weights::open_folder(folder, device)?;
         Self::load(architecture, weights, device).map_err(|error| error.at(folder))
     }
@@ -159,8 +165,15 @@ impl Decoder {
     }
 
     fn step_here(&self, inputs: &mut [Input<'_>]) -> Result<Vec<Vec<Vec<f32>>>> {
-        let tokens: Vec<u32> = inputs.iter().flat_map(|input| input.tokens).copied().collect();
-        if tokens.iter().any(|&token| token as usize >= self.architecture.vocabulary) {
+        let tokens: Vec<u32> = inputs
+            .iter()
+            .flat_map(|input| input.tokens)
+            .copied()
+            .collect();
+        if tokens
+            .iter()
+            .any(|&token| token as usize >= self.architecture.vocabulary)
+        {
             candle_core::bail!("a token is not in the vocabulary");
         }
         let positions: Vec<usize> = inputs
@@ -168,7 +181,9 @@ impl Decoder {
             .flat_map(|input| (0..input.tokens.len()).map(|row| input.past.tokens() + row))
             .collect();
         for input in &mut *inputs {
-            input.past.reserve(input.past.tokens() + input.tokens.len())?;
+            input
+                .past
+                .reserve(input.past.tokens() + input.tokens.len())?;
         }
         let rope = &self.architecture.rope;
         let wide = self.angles(&positions, &self.frequencies, rope.magnitude)?;
@@ -178,7 +193,9 @@ impl Decoder {
         };
 
         let count = tokens.len();
-        let mut rows = self.embedding.lookup(&Tensor::from_vec(tokens, count, &self.device)?)?;
+        let mut rows = self
+            .embedding
+            .lookup(&Tensor::from_vec(tokens, count, &self.device)?)?;
         if (self.architecture.embedding_scale - 1.0).abs() > f32::EPSILON {
             rows = (rows * f64::from(self.architecture.embedding_scale))?;
         }
@@ -218,7 +235,9 @@ impl Decoder {
         let rows = (rows + change)?;
         let normal = self.normal(&rows, &layer.feed_norm)?;
         let (gate, up) = (layer.gate.forward(&normal)?, layer.up.forward(&normal)?);
-        let mut change = layer.down.forward(&ops::gated(&gate, &up, self.activation)?)?;
+        let mut change = layer
+            .down
+            .forward(&ops::gated(&gate, &up, self.activation)?)?;
         if let Some(norm) = &layer.feed_post_norm {
             change = self.normal(&change, norm)?;
         }
@@ -259,7 +278,11 @@ impl Decoder {
             seen.push(self.attend_one(index, layer.window, &part(&queries)?, own, input.past)?);
             start += rows;
         }
-        if seen.len() == 1 { Ok(seen.remove(0)) } else { Tensor::cat(&seen, 0) }
+        if seen.len() == 1 {
+            Ok(seen.remove(0))
+        } else {
+            Tensor::cat(&seen, 0)
+        }
     }
 
     /// Lets one sequence's queries look at its past and at themselves.
@@ -283,8 +306,12 @@ impl Decoder {
             .permute((1, 2, 0, 3))?
             .reshape((shape.kv_heads, group * rows, width))?;
         let scores = queries.matmul(&keys.t()?)?;
-        let sight =
-            Sight { rows, first: past.tokens() - first, window, scale: shape.attention_scale };
+        let sight = Sight {
+            rows,
+            first: past.tokens() - first,
+            window,
+            scale: shape.attention_scale,
+        };
         let shares = ops::attention_shares(scores, sight)?;
         shares
             .matmul(&values)?
@@ -297,9 +324,7 @@ impl Decoder {
         let (mut wanted, mut start) = (Vec::new(), 0);
         for input in inputs {
             let end = start + input.tokens.len();
-            wanted.extend(
-                (end - input.logits.min(input.tokens.len())..end).map(|row| row as u32),
-            );
+            wanted.extend((end - input.logits.min(input.tokens.len())..end).map(|row| row as u32));
             start = end;
         }
         let mut scores = Vec::new();
@@ -312,7 +337,12 @@ impl Decoder {
         let mut scores = scores.into_iter();
         Ok(inputs
             .iter()
-            .map(|input| scores.by_ref().take(input.logits.min(input.tokens.len())).collect())
+            .map(|input| {
+                scores
+                    .by_ref()
+                    .take(input.logits.min(input.tokens.len()))
+                    .collect()
+            })
             .collect())
     }
 
@@ -353,11 +383,31 @@ impl Loader<'_> {
 
         let [query, key, value] = if traits.fused {
             [(0, q), (q, kv), (q + kv, kv)].map(|(start, len)| {
-                (name("attn_qkv"), len, Take { rows: rows(start, len), unweave: None })
+                (
+                    name("attn_qkv"),
+                    len,
+                    Take {
+                        rows: rows(start, len),
+                        unweave: None,
+                    },
+                )
             })
         } else {
-            [("attn_q", q, woven(shape.heads)), ("attn_k", kv, woven(shape.kv_heads)), ("attn_v", kv, None)]
-                .map(|(part, len, unweave)| (name(part), len, Take { rows: None, unweave }))
+            [
+                ("attn_q", q, woven(shape.heads)),
+                ("attn_k", kv, woven(shape.kv_heads)),
+                ("attn_v", kv, None),
+            ]
+            .map(|(part, len, unweave)| {
+                (
+                    name(part),
+                    len,
+                    Take {
+                        rows: None,
+                        unweave,
+                    },
+                )
+            })
         };
         let query = self.linear(&query.0, (query.1, hidden), &query.2)?;
         let key = self.linear(&key.0, (key.1, hidden), &key.2)?;
@@ -365,18 +415,25 @@ impl Loader<'_> {
         let output = self.linear(&name("attn_output"), (hidden, q), &Take::default())?;
 
         let (gate, up) = if traits.fused {
-            let half = |start| Take { rows: rows(start, feed), unweave: None };
+            let half = |start| Take {
+                rows: rows(start, feed),
+                unweave: None,
+            };
             let fused = name("ffn_up.weight");
             (
                 self.weights.matrix(&fused, (feed, hidden), &half(0))?,
                 self.weights.matrix(&fused, (feed, hidden), &half(feed))?,
             )
         } else {
-            let mut whole =
-                |part| self.weights.matrix(&name(part), (feed, hidden), &Take::default());
+            let mut whole = |part| {
+                self.weights
+                    .matrix(&name(part), (feed, hidden), &Take::default())
+            };
             (whole("ffn_gate.weight")?, whole("ffn_up.weight")?)
         };
-        let down = self.weights.matrix(&name("ffn_down.weight"), (hidden, feed), &Take::default())?;
+        let down =
+            self.weights
+                .matrix(&name("ffn_down.weight"), (hidden, feed), &Take::default())?;
         // Outside of Gemma, the Hugging Face layout calls the norm before the feed-forward part
         // the norm after attention.
         let feed_norm = if traits.post_norms || self.weights.has(&name("ffn_norm.weight")) {

@@ -6,12 +6,17 @@ use crate::ModelFileError;
 
 /// The device of this name: `auto`, `cpu`, `cuda:N` or `metal`.
 pub(crate) fn open(name: &str) -> Result<Device, ModelFileError> {
-    let refuse = |what: String| ModelFileError::Device { device: name.to_owned(), what };
+    let refuse = |what: String| ModelFileError::Device {
+        device: name.to_owned(),
+        what,
+    };
     match name.split_once(':').unwrap_or((name, "0")) {
         ("cpu", _) => Ok(Device::Cpu),
         ("auto", _) => Ok(automatic()),
         ("cuda", number) => {
-            let number = number.parse().map_err(|_| refuse("its number is none".to_owned()))?;
+            let number = number
+                .parse()
+                .map_err(|_| refuse("its number is none".to_owned()))?;
             Device::new_cuda(number).map_err(|error| refuse(error.to_string()))
         }
         ("metal", _) => Device::new_metal(0).map_err(|error| refuse(error.to_string())),

@@ -151,12 +151,19 @@ impl Engine {
             turn: 0,
             limits,
         };
-        thread::Builder::new().name("model".to_owned()).spawn(move || {
-            worker.run();
-            // Nobody listens when the owner did not wait for the end.
-            let _ = ending.send(());
-        })?;
-        Ok(Self { jobs: Some(jobs), stop, broken, ended: Mutex::new(ended) })
+        thread::Builder::new()
+            .name("model".to_owned())
+            .spawn(move || {
+                worker.run();
+                // Nobody listens when the owner did not wait for the end.
+                let _ = ending.send(());
+            })?;
+        Ok(Self {
+            jobs: Some(jobs),
+            stop,
+            broken,
+            ended: Mutex::new(ended),
+        })
     }
 
     /// Hands over a job; its events tell the rest.
@@ -196,7 +203,11 @@ impl<F: Forward> Worker<F> {
                 break;
             }
             self.leave();
-            match catch_unwind(AssertUnwindSafe(|| self.admit().and_then(|()| self.step()))) {
+            let work = AssertUnwindSafe(|| {
+                self.admit();
+                self.step()
+            });
+            match catch_unwind(work) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.fail(&error.to_string()),
                 Err(panic) => self.fail(&said(panic.as_ref())),
@@ -233,15 +244,19 @@ impl<F: Forward> Worker<F> {
     }
 
     fn line_up(&mut self, job: Job) {
-        let line =
-            if job.background { &mut self.waiting_background } else { &mut self.waiting };
+        let line = if job.background {
+            &mut self.waiting_background
+        } else {
+            &mut self.waiting
+        };
         line.push_back(job);
     }
 
     /// Lets those go whom nobody listens to any more.
     fn leave(&mut self) {
         self.waiting.retain(|job| !job.events.is_closed());
-        self.waiting_background.retain(|job| !job.events.is_closed());
+        self.waiting_background
+            .retain(|job| !job.events.is_closed());
         let mut at = 0;
         while at < self.working.len() {
             if self.working[at].abandoned() {
@@ -253,7 +268,7 @@ impl<F: Forward> Worker<F> {
     }
 
     /// Lets waiting jobs begin while there are slots and memory.
-    fn admit(&mut self) -> Result<(), Failure> {
+    fn admit(&mut self) {
         while self.working.len() < self.limits.slots {
             // The last slot is kept for somebody who waits for the answer.
             let spare = self.working.len() + 1 < self.limits.slots || self.limits.slots == 1;
@@ -261,15 +276,26 @@ impl<F: Forward> Worker<F> {
             if !urgent && !spare {
                 break;
             }
-            let line = if urgent { &self.waiting } else { &self.waiting_background };
+            let line = if urgent {
+                &self.waiting
+            } else {
+                &self.waiting_background
+            };
             let Some(job) = line.front() else { break };
             let needed = self.needed(job.prompt.len(), job.tokens_max);
-            let promised: usize =
-                self.working.iter().map(|one| self.needed(one.prompt(), one.tokens_max())).sum();
+            let promised: usize = self
+                .working
+                .iter()
+                .map(|one| self.needed(one.prompt(), one.tokens_max()))
+                .sum();
             if !self.working.is_empty() && promised + needed > self.pool.bytes_max() {
                 break;
             }
-            let line = if urgent { &mut self.waiting } else { &mut self.waiting_background };
+            let line = if urgent {
+                &mut self.waiting
+            } else {
+                &mut self.waiting_background
+            };
             let Some(job) = line.pop_front() else { break };
             let working = self.working.iter().map(|one| (one.tokens(), one.past()));
             let begun = self.pool.begin(&job.prompt, job.conversation, working);
@@ -283,7 +309,6 @@ impl<F: Forward> Worker<F> {
             self.working.push(Sequence::new(job, past, self.turn));
             self.pool.fit(promised + needed);
         }
-        Ok(())
     }
 
     fn needed(&self, prompt: usize, tokens_max: usize) -> usize {
@@ -315,7 +340,9 @@ impl<F: Forward> Worker<F> {
 
         let mut ended = Vec::new();
         for (at, scores) in movers.into_iter().zip(scores) {
-            let Some(mut scores) = scores.into_iter().next_back() else { continue };
+            let Some(mut scores) = scores.into_iter().next_back() else {
+                continue;
+            };
             let sequence = &mut self.working[at];
             let fate = sequence.grow(&mut scores, self.vocabulary.as_ref(), self.limits.context);
             if let Fate::Ended(finish) = fate {
@@ -352,7 +379,8 @@ impl<F: Forward> Worker<F> {
         self.failures += 1;
         tracing::error!(model = %self.limits.name, failures = self.failures, why, "a step failed");
         // Before anybody hears of it, so that whoever hears of it finds it so.
-        self.broken.store(self.failures >= FAILURES_MAX, Ordering::Relaxed);
+        self.broken
+            .store(self.failures >= FAILURES_MAX, Ordering::Relaxed);
         for sequence in self.working.drain(..) {
             sequence.fail(why);
         }
@@ -371,7 +399,10 @@ impl<F: Forward> Worker<F> {
         while let Ok(job) = self.jobs.try_recv() {
             late.push(job);
         }
-        let waiting = self.waiting.drain(..).chain(self.waiting_background.drain(..));
+        let waiting = self
+            .waiting
+            .drain(..)
+            .chain(self.waiting_background.drain(..));
         for job in waiting.chain(late) {
             // Who does not listen any more need not know.
             let _ = job.events.try_send(Err(why.into()));

@@ -43,7 +43,9 @@ pub enum ModelFileError {
         what: String,
     },
     /// The device that was asked for cannot be used.
-    #[error("device {device} cannot be used ({what}); set `device = \"cpu\"` or build with its feature")]
+    #[error(
+        "device {device} cannot be used ({what}); set `device = \"cpu\"` or build with its feature"
+    )]
     Device {
         /// The device.
         device: String,
@@ -66,12 +68,18 @@ pub enum ModelFileError {
 impl ModelFileError {
     /// A damaged file, to be named with [`at`](Self::at).
     pub fn broken(what: impl Into<String>) -> Self {
-        Self::Broken { file: PathBuf::new(), what: what.into() }
+        Self::Broken {
+            file: PathBuf::new(),
+            what: what.into(),
+        }
     }
 
     /// A file of an unknown kind, to be named with [`at`](Self::at).
     pub fn unsupported(what: impl Into<String>) -> Self {
-        Self::Unsupported { file: PathBuf::new(), what: what.into() }
+        Self::Unsupported {
+            file: PathBuf::new(),
+            what: what.into(),
+        }
     }
 
     /// Names the file concerned, unless one is named already.
@@ -83,7 +91,7 @@ impl ModelFileError {
             | Self::Unsupported { file, .. }
                 if file.as_os_str().is_empty() =>
             {
-                *file = path.to_owned();
+                path.clone_into(file);
             }
             _ => {}
         }

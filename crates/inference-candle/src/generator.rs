@@ -126,10 +126,19 @@ impl Candle {
             cache_bytes: options.cache_bytes,
         };
         let family = decoder.architecture().family;
-        let engine = Engine::start(decoder, Arc::clone(&reader.tokenizer) as _, limits)
-            .map_err(|source| ModelFileError::Unreadable { file: path.to_owned(), source })?;
+        let engine = Engine::start(decoder, Arc::clone(&reader.tokenizer) as _, limits).map_err(
+            |source| ModelFileError::Unreadable {
+                file: path.to_owned(),
+                source,
+            },
+        )?;
         tracing::info!(model = %name, ?family, context, took = ?started.elapsed(), "model loaded");
-        Ok(Self { name, context, reader: Arc::new(reader), engine: Arc::new(engine) })
+        Ok(Self {
+            name,
+            context,
+            reader: Arc::new(reader),
+            engine: Arc::new(engine),
+        })
     }
 
     /// Hands over a prompt that is tokens already.
@@ -141,12 +150,17 @@ impl Candle {
         // The answer needs room for one token at least.
         let limit = self.context.saturating_sub(1);
         if prompt.is_empty() || prompt.len() > limit {
-            return Err(GenerateError::TooLong { tokens: prompt.len(), limit });
+            return Err(GenerateError::TooLong {
+                tokens: prompt.len(),
+                limit,
+            });
         }
         let tokens_max = request.max_tokens().min(self.context - prompt.len());
         let (sender, events) = mpsc::channel(tokens_max + 2);
         let mut sampling = request.sampling().clone();
-        sampling.stop.extend_from_slice(self.reader.template.stops());
+        sampling
+            .stop
+            .extend_from_slice(self.reader.template.stops());
         let job = Job {
             prompt,
             tokens_max,
@@ -160,9 +174,7 @@ impl Candle {
                 after: None,
                 source: "too many answers are being waited for".into(),
             },
-            Refusal::OutOfOrder => {
-                GenerateError::OutOfOrder("the model failed too often".into())
-            }
+            Refusal::OutOfOrder => GenerateError::OutOfOrder("the model failed too often".into()),
         })?;
         Ok(Box::pin(Answer {
             events,
@@ -181,7 +193,11 @@ impl Candle {
 #[async_trait]
 impl Generator for Candle {
     fn info(&self) -> ModelInfo {
-        ModelInfo { name: self.name.clone(), context: self.context, local: true }
+        ModelInfo {
+            name: self.name.clone(),
+            context: self.context,
+            local: true,
+        }
     }
 
     fn count_tokens(&self, prompt: &Prompt) -> usize {
@@ -232,9 +248,11 @@ impl Stream for Answer {
         }
         let item = match ready!(self.events.poll_recv(cx)) {
             Some(Ok(Event::Text(text))) => return Poll::Ready(Some(Ok(Chunk::Text(text)))),
-            Some(Ok(Event::Done { finish, tokens })) => {
-                Ok(Chunk::Done { finish, tokens, model: self.model.clone() })
-            }
+            Some(Ok(Event::Done { finish, tokens })) => Ok(Chunk::Done {
+                finish,
+                tokens,
+                model: self.model.clone(),
+            }),
             Some(Err(failure)) => Err(GenerateError::OutOfOrder(failure)),
             None => Err(GenerateError::OutOfOrder("the engine has ended".into())),
         };
@@ -255,7 +273,13 @@ fn read_gguf(
     let template = ChatTemplate::from_gguf(&content, &bos, &eos)?;
     let template = template.unwrap_or_else(ChatTemplate::transcript);
     let decoder = Decoder::load(shape, weights, device)?;
-    Ok((decoder, Reader { tokenizer, template }))
+    Ok((
+        decoder,
+        Reader {
+            tokenizer,
+            template,
+        },
+    ))
 }
 
 fn read_folder(folder: &Path, device: &Device) -> Result<(Decoder, Reader), ModelFileError> {
@@ -267,22 +291,32 @@ fn read_folder(folder: &Path, device: &Device) -> Result<(Decoder, Reader), Mode
         None => ChatTemplate::transcript(),
     };
     let decoder = Decoder::open_folder(folder, device)?;
-    Ok((decoder, Reader { tokenizer, template }))
+    Ok((
+        decoder,
+        Reader {
+            tokenizer,
+            template,
+        },
+    ))
 }
 
 /// The chat template of a folder: a file of its own, or a value among the tokenizer's.
 fn template_source(folder: &Path) -> Option<String> {
-    fs::read_to_string(folder.join("chat_template.jinja")).ok().or_else(|| {
-        let config = fs::read_to_string(folder.join("tokenizer_config.json")).ok()?;
-        let config: serde_json::Value = serde_json::from_str(&config).ok()?;
-        config.get("chat_template")?.as_str().map(str::to_owned)
-    })
+    fs::read_to_string(folder.join("chat_template.jinja"))
+        .ok()
+        .or_else(|| {
+            let config = fs::read_to_string(folder.join("tokenizer_config.json")).ok()?;
+            let config: serde_json::Value = serde_json::from_str(&config).ok()?;
+            config.get("chat_template")?.as_str().map(str::to_owned)
+        })
 }
 
 /// The texts of the tokens that begin and end a text.
 fn ends(tokenizer: &Tokenizer) -> (String, String) {
     let text = |token: Option<u32>| {
-        token.map(|token| tokenizer.token_text(token).into_owned()).unwrap_or_default()
+        token
+            .map(|token| tokenizer.token_text(token).into_owned())
+            .unwrap_or_default()
     };
     (text(tokenizer.bos()), text(tokenizer.eos()))
 }

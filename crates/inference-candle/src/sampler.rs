@@ -75,7 +75,11 @@ fn punish(scores: &mut [f32], lately: &VecDeque<u32>, penalty: f32) {
     tokens.dedup();
     for token in tokens {
         if let Some(score) = scores.get_mut(token as usize) {
-            *score = if *score > 0.0 { *score / penalty } else { *score * penalty };
+            *score = if *score > 0.0 {
+                *score / penalty
+            } else {
+                *score * penalty
+            };
         }
     }
 }
@@ -83,7 +87,11 @@ fn punish(scores: &mut [f32], lately: &VecDeque<u32>, penalty: f32) {
 /// What may be chosen, each with its weight relative to the most likely; the same order for the
 /// same scores, so that a seed repeats itself.
 fn candidates(scores: &[f32], sampling: &Sampling) -> Vec<(u32, f64)> {
-    let most = scores.iter().copied().filter(|score| !score.is_nan()).fold(f32::MIN, f32::max);
+    let most = scores
+        .iter()
+        .copied()
+        .filter(|score| !score.is_nan())
+        .fold(f32::MIN, f32::max);
     let most = most.min(f32::MAX);
     // What is less likely than this adds up to nothing in any vocabulary.
     let least = most - 40.0 * sampling.temperature;
@@ -165,10 +173,16 @@ mod tests {
     use super::*;
 
     fn tokens(scores: &[f32], change: impl FnOnce(&mut Sampling)) -> Vec<u32> {
-        let mut sampling = Sampling { temperature: 1.0, top_p: 1.0, ..Sampling::default() };
+        let mut sampling = Sampling {
+            temperature: 1.0,
+            top_p: 1.0,
+            ..Sampling::default()
+        };
         change(&mut sampling);
-        let mut found: Vec<u32> =
-            candidates(scores, &sampling).into_iter().map(|(token, _)| token).collect();
+        let mut found: Vec<u32> = candidates(scores, &sampling)
+            .into_iter()
+            .map(|(token, _)| token)
+            .collect();
         found.sort_unstable();
         found
     }
@@ -190,7 +204,9 @@ mod tests {
 
     #[test]
     fn a_nucleus_is_the_same_however_many_are_looked_at() {
-        let scores: Vec<f32> = (0..5000).map(|i| ((i * 7919) % 5000) as f32 / 900.0).collect();
+        let scores: Vec<f32> = (0..5000)
+            .map(|i| ((i * 7919) % 5000) as f32 / 900.0)
+            .collect();
         for top_p in [0.1, 0.5, 0.9, 0.999] {
             let mut sorted: Vec<(u32, f64)> = scores
                 .iter()
@@ -208,7 +224,10 @@ mod tests {
                 })
                 .unwrap();
             let found = tokens(&scores, |s| s.top_p = top_p).len();
-            assert!(found.abs_diff(count) <= 1, "{found} instead of {count} at {top_p}");
+            assert!(
+                found.abs_diff(count) <= 1,
+                "{found} instead of {count} at {top_p}"
+            );
         }
     }
 
@@ -237,7 +256,10 @@ mod tests {
     #[test]
     fn punishes_repetition() {
         let mut sampler = Sampler::new(
-            &Sampling { repetition_penalty: 2.0, ..Sampling::greedy() },
+            &Sampling {
+                repetition_penalty: 2.0,
+                ..Sampling::greedy()
+            },
             0,
         );
         sampler.saw(0);
@@ -246,21 +268,34 @@ mod tests {
         for _ in 0..LATELY {
             sampler.saw(1);
         }
-        assert_eq!(sampler.choose(&mut [3.0, 2.0]), 0, "what is long ago is forgotten");
+        assert_eq!(
+            sampler.choose(&mut [3.0, 2.0]),
+            0,
+            "what is long ago is forgotten"
+        );
     }
 
     #[test]
     fn a_seed_repeats_itself_and_the_draw_follows_the_shares() {
         let scores = [0.0, 1.0, 2.0];
         let run = |seed: u64| {
-            let sampling =
-                Sampling { temperature: 1.0, top_p: 1.0, seed: Some(seed), ..Sampling::default() };
+            let sampling = Sampling {
+                temperature: 1.0,
+                top_p: 1.0,
+                seed: Some(seed),
+                ..Sampling::default()
+            };
             let mut sampler = Sampler::new(&sampling, 1);
-            (0..3000).map(|_| sampler.choose(&mut scores.clone())).collect::<Vec<_>>()
+            (0..3000)
+                .map(|_| sampler.choose(&mut scores.clone()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(run(5), run(5));
         assert_ne!(run(5), run(6));
         let often = run(5).iter().filter(|&&token| token == 2).count();
-        assert!((1880..2110).contains(&often), "{often} of 3000, about 1995 expected");
+        assert!(
+            (1880..2110).contains(&often),
+            "{often} of 3000, about 1995 expected"
+        );
     }
 }

@@ -18,11 +18,15 @@ pub(crate) fn real_model() -> PathBuf {
     if let Some(path) = std::env::var_os("TERTULIA_TEST_MODEL") {
         return PathBuf::from(path);
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"))
-    });
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
     let models = cache.unwrap_or_default().join("tertulia/models");
-    let folders = fs::read_dir(&models).into_iter().flatten().flatten().map(|item| item.path());
+    let folders = fs::read_dir(&models)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|item| item.path());
     std::iter::once(models.clone())
         .chain(folders)
         .map(|folder| folder.join(NAME))
@@ -49,8 +53,13 @@ pub(crate) enum TinyFamily {
 // === impl TinyFamily ===
 
 impl TinyFamily {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Llama, Self::Qwen2, Self::Qwen3, Self::Gemma3, Self::Phi3];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Llama,
+        Self::Qwen2,
+        Self::Qwen3,
+        Self::Gemma3,
+        Self::Phi3,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -72,7 +81,11 @@ pub(crate) fn write_gguf(path: &Path, family: TinyFamily) {
     const FEED: usize = 96;
     const HEADS: usize = 4;
     const KV_HEADS: usize = 2;
-    let head = if matches!(family, TinyFamily::Qwen3 | TinyFamily::Gemma3) { 32 } else { 16 };
+    let head = if matches!(family, TinyFamily::Qwen3 | TinyFamily::Gemma3) {
+        32
+    } else {
+        16
+    };
     let (q, kv) = (HEADS * head, KV_HEADS * head);
     let layers = if family == TinyFamily::Gemma3 { 7 } else { 2 };
     let mut file = Tiny::new(family.name());
@@ -97,7 +110,11 @@ pub(crate) fn write_gguf(path: &Path, family: TinyFamily) {
     file.number("rope.freq_base", 10_000.0);
     file.number("attention.layer_norm_rms_epsilon", 1e-6);
     // Products with quantized weights round activations, which would hide what is tested here.
-    let embedding = if family == TinyFamily::Llama { GgmlDType::Q8_0 } else { GgmlDType::BF16 };
+    let embedding = if family == TinyFamily::Llama {
+        GgmlDType::Q8_0
+    } else {
+        GgmlDType::BF16
+    };
     file.matrix("token_embd.weight", VOCABULARY, HIDDEN, embedding);
     file.vector("output_norm.weight", HIDDEN);
     if family == TinyFamily::Llama {
@@ -164,7 +181,10 @@ pub(crate) fn write_woven_llama(path: &Path, source: &Path, shape: &Architecture
     let mut put = |to: &str, from: &str, heads: Option<usize>| {
         let tensor = &tensors[from];
         let tensor = heads.map_or_else(|| tensor.clone(), |heads| weave(tensor, heads));
-        file.tensors.push((to.to_owned(), QTensor::quantize(&tensor, GgmlDType::F32).unwrap()));
+        file.tensors.push((
+            to.to_owned(),
+            QTensor::quantize(&tensor, GgmlDType::F32).unwrap(),
+        ));
     };
     put("token_embd.weight", "model.embed_tokens.weight", None);
     put("output_norm.weight", "model.norm.weight", None);
@@ -203,47 +223,76 @@ struct Tiny {
 
 impl Tiny {
     fn new(family: &'static str) -> Self {
-        let strings = |items: Vec<String>| {
-            Value::Array(items.into_iter().map(Value::String).collect())
-        };
-        let mut tokens: Vec<String> = (33u8..126).map(|byte| char::from(byte).to_string()).collect();
+        let strings =
+            |items: Vec<String>| Value::Array(items.into_iter().map(Value::String).collect());
+        let mut tokens: Vec<String> = (33u8..126)
+            .map(|byte| char::from(byte).to_string())
+            .collect();
         tokens.push("ab".to_owned());
         tokens.push("<|end|>".to_owned());
         tokens.push("\u{120}".to_owned());
         assert_eq!(tokens.len(), VOCABULARY);
-        let kinds = (0..VOCABULARY).map(|i| Value::I32(if i == 94 { 3 } else { 1 })).collect();
+        let kinds = (0..VOCABULARY)
+            .map(|i| Value::I32(if i == 94 { 3 } else { 1 }))
+            .collect();
         let metadata = vec![
-            ("general.architecture".to_owned(), Value::String(family.to_owned())),
-            ("tokenizer.ggml.model".to_owned(), Value::String("gpt2".to_owned())),
-            ("tokenizer.ggml.pre".to_owned(), Value::String("default".to_owned())),
+            (
+                "general.architecture".to_owned(),
+                Value::String(family.to_owned()),
+            ),
+            (
+                "tokenizer.ggml.model".to_owned(),
+                Value::String("gpt2".to_owned()),
+            ),
+            (
+                "tokenizer.ggml.pre".to_owned(),
+                Value::String("default".to_owned()),
+            ),
             ("tokenizer.ggml.tokens".to_owned(), strings(tokens)),
             ("tokenizer.ggml.token_type".to_owned(), Value::Array(kinds)),
-            ("tokenizer.ggml.merges".to_owned(), strings(vec!["a b".to_owned()])),
+            (
+                "tokenizer.ggml.merges".to_owned(),
+                strings(vec!["a b".to_owned()]),
+            ),
             ("tokenizer.ggml.bos_token_id".to_owned(), Value::U32(94)),
             ("tokenizer.ggml.eos_token_id".to_owned(), Value::U32(94)),
         ];
-        Self { family, metadata, tensors: Vec::new(), random: StdRng::seed_from_u64(7) }
+        Self {
+            family,
+            metadata,
+            tensors: Vec::new(),
+            random: StdRng::seed_from_u64(7),
+        }
     }
 
     fn size(&mut self, key: &str, value: usize) {
-        self.metadata.push((format!("{}.{key}", self.family), Value::U32(value as u32)));
+        self.metadata
+            .push((format!("{}.{key}", self.family), Value::U32(value as u32)));
     }
 
     fn number(&mut self, key: &str, value: f32) {
-        self.metadata.push((format!("{}.{key}", self.family), Value::F32(value)));
+        self.metadata
+            .push((format!("{}.{key}", self.family), Value::F32(value)));
     }
 
     fn matrix(&mut self, name: &str, rows: usize, columns: usize, dtype: GgmlDType) {
-        let values: Vec<f32> =
-            (0..rows * columns).map(|_| self.random.random_range(-0.2..0.2)).collect();
+        let values: Vec<f32> = (0..rows * columns)
+            .map(|_| self.random.random_range(-0.2..0.2))
+            .collect();
         let tensor = Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap();
-        self.tensors.push((name.to_owned(), QTensor::quantize(&tensor, dtype).unwrap()));
+        self.tensors
+            .push((name.to_owned(), QTensor::quantize(&tensor, dtype).unwrap()));
     }
 
     fn vector(&mut self, name: &str, len: usize) {
-        let values: Vec<f32> = (0..len).map(|_| self.random.random_range(0.5..1.5)).collect();
+        let values: Vec<f32> = (0..len)
+            .map(|_| self.random.random_range(0.5..1.5))
+            .collect();
         let tensor = Tensor::from_vec(values, len, &Device::Cpu).unwrap();
-        self.tensors.push((name.to_owned(), QTensor::quantize(&tensor, GgmlDType::F32).unwrap()));
+        self.tensors.push((
+            name.to_owned(),
+            QTensor::quantize(&tensor, GgmlDType::F32).unwrap(),
+        ));
     }
 
     fn write(&self, path: &Path) {

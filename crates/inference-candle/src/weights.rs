@@ -118,7 +118,9 @@ impl Weights {
         let (dtype, dims) = (entry.dtype, entry.dims.clone());
         let bytes = self.bytes(name, 0..1)?;
         let read = || {
-            let mut all = self.floats(dtype, &dims, &bytes)?.narrow(0, wanted.start, len)?;
+            let mut all = self
+                .floats(dtype, &dims, &bytes)?
+                .narrow(0, wanted.start, len)?;
             if let Some(heads) = take.unweave {
                 let halves = (heads, len / heads / 2, 2);
                 all = all.reshape(halves)?.transpose(1, 2)?.reshape(len)?;
@@ -160,7 +162,8 @@ impl Weights {
             bytes = unweave(&bytes, rows, heads);
         }
         let matrix = if matches!(dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16) {
-            self.floats(dtype, &[rows, columns], &bytes).map(Matrix::Float)
+            self.floats(dtype, &[rows, columns], &bytes)
+                .map(Matrix::Float)
         } else {
             QStorage::from_data(Cow::Owned(bytes), &self.device, dtype)
                 .and_then(|storage| QTensor::new(storage, (rows, columns)))
@@ -170,7 +173,12 @@ impl Weights {
     }
 
     fn entry(&self, name: &str) -> Result<(&Entry, PathBuf), ModelFileError> {
-        let whole = || self.parts.first().map(|part| part.path.clone()).unwrap_or_default();
+        let whole = || {
+            self.parts
+                .first()
+                .map(|part| part.path.clone())
+                .unwrap_or_default()
+        };
         let entry = self.entries.get(name).ok_or_else(|| {
             ModelFileError::broken(format!("tensor {name} is missing")).at(&whole())
         })?;
@@ -180,14 +188,21 @@ impl Weights {
     /// Reads these rows; for a vector, the row `0..1` is all of it.
     fn bytes(&mut self, name: &str, rows: Range<usize>) -> Result<Vec<u8>, ModelFileError> {
         let entry = &self.entries[name];
-        let stored = if entry.dims.len() > 1 { entry.dims[0] } else { 1 };
+        let stored = if entry.dims.len() > 1 {
+            entry.dims[0]
+        } else {
+            1
+        };
         let stride = entry.bytes / stored;
         let mut bytes = vec![0; stride * rows.len()];
         let part = &mut self.parts[entry.part];
         part.file
             .seek(SeekFrom::Start(entry.start + (rows.start * stride) as u64))
             .and_then(|_| part.file.read_exact(&mut bytes))
-            .map_err(|source| ModelFileError::Unreadable { file: part.path.clone(), source })?;
+            .map_err(|source| ModelFileError::Unreadable {
+                file: part.path.clone(),
+                source,
+            })?;
         Ok(bytes)
     }
 
@@ -256,10 +271,19 @@ fn entry(
         return Err(broken("is no whole number of blocks"));
     }
     let bytes = elements / dtype.block_size() * dtype.type_size();
-    if start.checked_add(bytes as u64).is_none_or(|end| end > file_size) {
+    if start
+        .checked_add(bytes as u64)
+        .is_none_or(|end| end > file_size)
+    {
         return Err(broken("reaches beyond the end of the file"));
     }
-    Ok(Entry { part, dtype, dims: dims.to_vec(), start, bytes })
+    Ok(Entry {
+        part,
+        dtype,
+        dims: dims.to_vec(),
+        start,
+        bytes,
+    })
 }
 
 /// Puts each head's rows `0, 2, 4, …, 1, 3, 5, …`.
@@ -277,7 +301,9 @@ fn unweave(bytes: &[u8], rows: usize, heads: usize) -> Vec<u8> {
 }
 
 fn wrong_shape(name: &str, found: &[usize], wanted: &[usize]) -> ModelFileError {
-    ModelFileError::broken(format!("tensor {name} has shape {found:?} instead of {wanted:?}"))
+    ModelFileError::broken(format!(
+        "tensor {name} has shape {found:?} instead of {wanted:?}"
+    ))
 }
 
 fn broken(name: &str, error: &candle_core::Error) -> ModelFileError {

@@ -123,7 +123,11 @@ impl Family {
             qk_norm: matches!(self, Self::Qwen3 | Self::Gemma3),
             post_norms: self == Self::Gemma3,
             fused: self == Self::Phi3,
-            activation: if self == Self::Gemma3 { Activation::Gelu } else { Activation::Silu },
+            activation: if self == Self::Gemma3 {
+                Activation::Gelu
+            } else {
+                Activation::Silu
+            },
         }
     }
 
@@ -202,7 +206,12 @@ impl Architecture {
 impl Rope {
     /// Turns the whole head at the usual frequencies.
     pub fn plain(dims: usize, base: f64) -> Self {
-        Self { dims, base, factors: Vec::new(), magnitude: 1.0 }
+        Self {
+            dims,
+            base,
+            factors: Vec::new(),
+            magnitude: 1.0,
+        }
     }
 
     /// The angle of each pair of values per position.
@@ -225,7 +234,9 @@ impl Rope {
             || !usual(&self.magnitude)
             || !self.factors.iter().all(usual)
         {
-            return Err(ModelFileError::broken("its rotary embedding makes no sense"));
+            return Err(ModelFileError::broken(
+                "its rotary embedding makes no sense",
+            ));
         }
         Ok(())
     }

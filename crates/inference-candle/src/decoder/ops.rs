@@ -27,10 +27,13 @@ pub(super) struct Sight {
 /// Divides each row by its root mean square and multiplies by the weights.
 pub(super) fn rms_norm(rows: &Tensor, weights: &Tensor, eps: f32) -> Result<Tensor> {
     if rows.device().is_cpu() {
-        return rows.contiguous()?.apply_op2_no_bwd(weights, &cpu::RmsNorm { eps });
+        return rows
+            .contiguous()?
+            .apply_op2_no_bwd(weights, &cpu::RmsNorm { eps });
     }
     let mean = rows.sqr()?.mean_keepdim(D::Minus1)?;
-    rows.broadcast_div(&(mean + f64::from(eps))?.sqrt()?)?.broadcast_mul(weights)
+    rows.broadcast_div(&(mean + f64::from(eps))?.sqrt()?)?
+        .broadcast_mul(weights)
 }
 
 /// Turns the heads `[rows, heads, width]` by each row's angles `[rows, pairs]`.
@@ -65,13 +68,21 @@ pub(super) fn attention_shares(scores: Tensor, sight: Sight) -> Result<Tensor> {
     let mask: Vec<f32> = (0..sight.rows)
         .flat_map(|row| {
             let visible = sight.visible(row);
-            (0..seen).map(move |i| if visible.contains(&i) { 0.0 } else { f32::NEG_INFINITY })
+            (0..seen).map(move |i| {
+                if visible.contains(&i) {
+                    0.0
+                } else {
+                    f32::NEG_INFINITY
+                }
+            })
         })
         .collect();
     let mask = Tensor::from_vec(mask, (1, sight.rows, seen), scores.device())?;
     let scores = scores.reshape((heads * group, sight.rows, seen))?;
     let scores = (scores * f64::from(sight.scale))?.broadcast_add(&mask)?;
-    let powers = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
+    let powers = scores
+        .broadcast_sub(&scores.max_keepdim(D::Minus1)?)?
+        .exp()?;
     let shares = powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)?;
     shares.reshape((heads, stacked, seen))
 }
@@ -79,7 +90,9 @@ pub(super) fn attention_shares(scores: Tensor, sight: Sight) -> Result<Tensor> {
 /// Gates one half of the feed-forward part by the other.
 pub(super) fn gated(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
     if gate.device().is_cpu() {
-        return gate.contiguous()?.apply_op2_no_bwd(&up.contiguous()?, &cpu::Gated { activation });
+        return gate
+            .contiguous()?
+            .apply_op2_no_bwd(&up.contiguous()?, &cpu::Gated { activation });
     }
     let gate = match activation {
         Activation::Silu => gate.silu()?,
@@ -96,7 +109,11 @@ pub(super) fn angles(
     device: &candle_core::Device,
 ) -> Result<(Tensor, Tensor)> {
     let shape = (positions.len(), frequencies.len());
-    let all = || positions.iter().flat_map(|&p| frequencies.iter().map(move |f| p as f64 * f));
+    let all = || {
+        positions
+            .iter()
+            .flat_map(|&p| frequencies.iter().map(move |f| p as f64 * f))
+    };
     let table = |of: fn(f64) -> f64| {
         let values: Vec<f32> = all().map(|angle| (of(angle) * magnitude) as f32).collect();
         Tensor::from_vec(values, shape, device)?.to_dtype(DType::F32)

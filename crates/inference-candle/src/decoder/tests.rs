@@ -9,18 +9,26 @@ use super::{Decoder, Input, Past};
 use crate::testing::{self, TinyFamily};
 
 fn parity(family: &str) -> (Decoder, HashMap<String, candle_core::Tensor>) {
-    let folder =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/parity").join(family);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/parity")
+        .join(family);
     let decoder = Decoder::open_folder(&folder, &Device::Cpu).expect("the fixture loads");
-    let reference =
-        candle_core::safetensors::load(folder.join("ref.safetensors"), &Device::Cpu)
-            .expect("the reference loads");
+    let reference = candle_core::safetensors::load(folder.join("ref.safetensors"), &Device::Cpu)
+        .expect("the reference loads");
     (decoder, reference)
 }
 
 fn ids(tensor: &candle_core::Tensor) -> Vec<Vec<u32>> {
-    let tensor = if tensor.rank() == 1 { tensor.unsqueeze(0).unwrap() } else { tensor.clone() };
-    tensor.to_dtype(candle_core::DType::U32).unwrap().to_vec2().unwrap()
+    let tensor = if tensor.rank() == 1 {
+        tensor.unsqueeze(0).unwrap()
+    } else {
+        tensor.clone()
+    };
+    tensor
+        .to_dtype(candle_core::DType::U32)
+        .unwrap()
+        .to_vec2()
+        .unwrap()
 }
 
 fn close(found: &[Vec<f32>], wanted: &[Vec<f32>], within: f32) {
@@ -38,7 +46,14 @@ fn close(found: &[Vec<f32>], wanted: &[Vec<f32>], within: f32) {
 
 /// All scores of these tokens behind this past.
 fn all(decoder: &Decoder, past: &mut Past, tokens: &[u32]) -> Vec<Vec<f32>> {
-    decoder.step(&mut [Input { past, tokens, logits: tokens.len() }]).unwrap().remove(0)
+    decoder
+        .step(&mut [Input {
+            past,
+            tokens,
+            logits: tokens.len(),
+        }])
+        .unwrap()
+        .remove(0)
 }
 
 fn whole(decoder: &Decoder, tokens: &[u32]) -> Vec<Vec<f32>> {
@@ -51,8 +66,10 @@ fn check_ways(decoder: &Decoder, rows: &[Vec<u32>], within: f32) {
     for chunk in [1, 2, 3, 7] {
         for (row, wanted) in rows.iter().zip(&wanted) {
             let mut past = decoder.empty();
-            let found: Vec<_> =
-                row.chunks(chunk).flat_map(|part| all(decoder, &mut past, part)).collect();
+            let found: Vec<_> = row
+                .chunks(chunk)
+                .flat_map(|part| all(decoder, &mut past, part))
+                .collect();
             close(&found, wanted, within);
         }
     }
@@ -68,7 +85,11 @@ fn check_ways(decoder: &Decoder, rows: &[Vec<u32>], within: f32) {
         .iter_mut()
         .zip(rows)
         .zip(&splits)
-        .map(|((past, row), split)| Input { past, tokens: &row[*split..], logits: row.len() })
+        .map(|((past, row), split)| Input {
+            past,
+            tokens: &row[*split..],
+            logits: row.len(),
+        })
         .collect();
     let found = decoder.step(&mut inputs).unwrap();
     for ((found, wanted), split) in found.iter().zip(&wanted).zip(&splits) {
@@ -117,7 +138,11 @@ fn every_family_computes_the_same_in_every_way() {
         let decoder = Decoder::open_gguf(&path, None, &Device::Cpu)
             .unwrap_or_else(|error| panic!("{family:?}: {error}"));
         let rows: Vec<Vec<u32>> = (0..3u32)
-            .map(|row| (0..21 - row * 4).map(|i| (i * 7 + row * 13 + i * i) % 90).collect())
+            .map(|row| {
+                (0..21 - row * 4)
+                    .map(|i| (i * 7 + row * 13 + i * i) % 90)
+                    .collect()
+            })
             .collect();
         check_ways(&decoder, &rows, 2e-4);
     }
@@ -142,7 +167,11 @@ fn refuses_a_token_beyond_the_vocabulary_and_stays_where_it_was() {
     let (decoder, _) = parity("llama");
     let mut past = decoder.empty();
     all(&decoder, &mut past, &[1, 2, 3]);
-    let mut input = [Input { past: &mut past, tokens: &[97], logits: 1 }];
+    let mut input = [Input {
+        past: &mut past,
+        tokens: &[97],
+        logits: 1,
+    }];
     assert!(decoder.step(&mut input).is_err());
     assert_eq!(past.tokens(), 3);
 }

@@ -27,8 +27,7 @@ pub(super) struct Pending {
 pub(super) fn plan(pending: &[Pending], turn: u64) -> Vec<usize> {
     let mut take = vec![0; pending.len()];
     let urgent = pending.iter().any(|one| !one.background);
-    let moves =
-        |one: &Pending| !one.background || !urgent || turn.is_multiple_of(BACKGROUND_EVERY);
+    let moves = |one: &Pending| !one.background || !urgent || turn.is_multiple_of(BACKGROUND_EVERY);
 
     let mut replying = false;
     for (take, one) in take.iter_mut().zip(pending) {
@@ -37,8 +36,9 @@ pub(super) fn plan(pending: &[Pending], turn: u64) -> Vec<usize> {
             replying = true;
         }
     }
-    let mut prompts: Vec<usize> =
-        (0..pending.len()).filter(|&i| !pending[i].replying && moves(&pending[i])).collect();
+    let mut prompts: Vec<usize> = (0..pending.len())
+        .filter(|&i| !pending[i].replying && moves(&pending[i]))
+        .collect();
     if prompts.is_empty() {
         return take;
     }
@@ -46,7 +46,11 @@ pub(super) fn plan(pending: &[Pending], turn: u64) -> Vec<usize> {
     let first = turn as usize % prompts.len();
     prompts.rotate_left(first);
     prompts.sort_by_key(|&i| pending[i].background);
-    let mut left = if replying { PROMPT_BESIDE } else { PROMPT_ALONE };
+    let mut left = if replying {
+        PROMPT_BESIDE
+    } else {
+        PROMPT_ALONE
+    };
     let count = prompts.len();
     for (done, i) in prompts.into_iter().enumerate() {
         let share = (left / (count - done)).max(PIECE_MIN).min(left);
@@ -61,25 +65,66 @@ mod tests {
     use super::*;
 
     fn prompt(tokens: usize) -> Pending {
-        Pending { tokens, replying: false, background: false }
+        Pending {
+            tokens,
+            replying: false,
+            background: false,
+        }
     }
 
-    const REPLY: Pending = Pending { tokens: 1, replying: true, background: false };
+    const REPLY: Pending = Pending {
+        tokens: 1,
+        replying: true,
+        background: false,
+    };
 
     #[test]
     fn takes() {
-        let hidden = |one: Pending| Pending { background: true, ..one };
+        let hidden = |one: Pending| Pending {
+            background: true,
+            ..one
+        };
         for (what, pending, turn, wanted) in [
             ("nothing", vec![], 0, vec![]),
             ("a short prompt whole", vec![prompt(5)], 0, vec![5]),
             ("a long prompt in pieces", vec![prompt(900)], 0, vec![256]),
-            ("smaller pieces beside a reply", vec![REPLY, prompt(900)], 0, vec![1, 64]),
+            (
+                "smaller pieces beside a reply",
+                vec![REPLY, prompt(900)],
+                0,
+                vec![1, 64],
+            ),
             ("every reply", vec![REPLY, REPLY], 3, vec![1, 1]),
-            ("equal shares", vec![prompt(900), prompt(900)], 0, vec![128, 128]),
-            ("what others leave", vec![prompt(6), prompt(900)], 0, vec![6, 250]),
-            ("urgent ones alone", vec![hidden(REPLY), prompt(9)], 1, vec![0, 9]),
-            ("all now and then", vec![hidden(REPLY), prompt(9)], 4, vec![1, 9]),
-            ("background alone", vec![hidden(REPLY), hidden(prompt(9))], 1, vec![1, 9]),
+            (
+                "equal shares",
+                vec![prompt(900), prompt(900)],
+                0,
+                vec![128, 128],
+            ),
+            (
+                "what others leave",
+                vec![prompt(6), prompt(900)],
+                0,
+                vec![6, 250],
+            ),
+            (
+                "urgent ones alone",
+                vec![hidden(REPLY), prompt(9)],
+                1,
+                vec![0, 9],
+            ),
+            (
+                "all now and then",
+                vec![hidden(REPLY), prompt(9)],
+                4,
+                vec![1, 9],
+            ),
+            (
+                "background alone",
+                vec![hidden(REPLY), hidden(prompt(9))],
+                1,
+                vec![1, 9],
+            ),
         ] {
             assert_eq!(plan(&pending, turn), wanted, "{what}");
         }
@@ -87,8 +132,10 @@ mod tests {
 
     #[test]
     fn every_prompt_moves_within_a_round_and_the_budget_holds() {
-        let pending: Vec<Pending> =
-            (0..12).map(|_| prompt(500)).chain(std::iter::once(REPLY)).collect();
+        let pending: Vec<Pending> = (0..12)
+            .map(|_| prompt(500))
+            .chain(std::iter::once(REPLY))
+            .collect();
         let mut moved = vec![0; pending.len()];
         for turn in 0..12 {
             let take = plan(&pending, turn);

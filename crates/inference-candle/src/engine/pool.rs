@@ -33,7 +33,11 @@ struct Resting<P> {
 
 impl<P: Memory> Pool<P> {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { resting: Vec::new(), bytes_max, clock: 0 }
+        Self {
+            resting: Vec::new(),
+            bytes_max,
+            clock: 0,
+        }
     }
 
     /// The best beginning for a prompt among the resting pasts and those at work; `None` for none.
@@ -88,7 +92,8 @@ impl<P: Memory> Pool<P> {
             _ => lent.map(|(past, shared)| past.fork(shared)).transpose()?,
         };
         // The conversation begins anew; what it left is of no use to it any more.
-        self.resting.retain(|one| one.conversation.is_none() || one.conversation != conversation);
+        self.resting
+            .retain(|one| one.conversation.is_none() || one.conversation != conversation);
         Ok(begun)
     }
 
@@ -102,7 +107,12 @@ impl<P: Memory> Pool<P> {
         if conversation.is_some() {
             self.resting.retain(|one| one.conversation != conversation);
         }
-        self.resting.push(Resting { tokens, past, conversation, used: self.clock });
+        self.resting.push(Resting {
+            tokens,
+            past,
+            conversation,
+            used: self.clock,
+        });
     }
 
     /// Gives up the pasts that rested longest until all fit beside so many bytes at work.
@@ -129,7 +139,10 @@ impl<P: Memory> Pool<P> {
 
 /// The length of the common beginning.
 fn shared(left: &[u32], right: &[u32]) -> usize {
-    left.iter().zip(right).take_while(|(left, right)| left == right).count()
+    left.iter()
+        .zip(right)
+        .take_while(|(left, right)| left == right)
+        .count()
 }
 
 #[cfg(test)]
@@ -162,7 +175,11 @@ mod tests {
     fn begin(pool: &mut Pool<Words>, prompt: &[u32], of: Option<u64>) -> usize {
         let past = pool.begin(prompt, of, std::iter::empty()).unwrap();
         past.map_or(0, |past| {
-            assert_eq!(past.0, prompt[..past.0.len()], "only the prompt's own tokens");
+            assert_eq!(
+                past.0,
+                prompt[..past.0.len()],
+                "only the prompt's own tokens"
+            );
             past.0.len()
         })
     }
@@ -175,7 +192,11 @@ mod tests {
         assert_eq!(begin(&mut pool, &prompt, Some(1)), 50);
         assert_eq!(begin(&mut pool, &prompt, Some(1)), 0, "it was taken");
         rest(&mut pool, 0..60, Some(1));
-        assert_eq!(begin(&mut pool, &prompt, Some(1)), 59, "the last token is computed");
+        assert_eq!(
+            begin(&mut pool, &prompt, Some(1)),
+            59,
+            "the last token is computed"
+        );
     }
 
     #[test]
@@ -184,7 +205,11 @@ mod tests {
         rest(&mut pool, (0..40).chain(100..120), Some(1));
         let prompt: Vec<u32> = (0..40).chain(200..230).collect();
         assert_eq!(begin(&mut pool, &prompt, Some(2)), 40);
-        assert_eq!(begin(&mut pool, &prompt, None), 40, "the lender keeps its own");
+        assert_eq!(
+            begin(&mut pool, &prompt, None),
+            40,
+            "the lender keeps its own"
+        );
         let other: Vec<u32> = (0..10).chain(200..230).collect();
         assert_eq!(begin(&mut pool, &other, Some(3)), 0);
     }
@@ -194,8 +219,14 @@ mod tests {
         let mut pool: Pool<Words> = Pool::new(1000);
         let (tokens, past): (Vec<u32>, _) = ((0..50).collect(), Words((0..30).collect()));
         let prompt: Vec<u32> = (0..48).collect();
-        let begun = pool.begin(&prompt, None, [(&tokens[..], &past)].into_iter()).unwrap();
-        assert_eq!(begun.map(|past| past.0.len()), Some(30), "no more than it has computed");
+        let begun = pool
+            .begin(&prompt, None, [(&tokens[..], &past)].into_iter())
+            .unwrap();
+        assert_eq!(
+            begun.map(|past| past.0.len()),
+            Some(30),
+            "no more than it has computed"
+        );
     }
 
     #[test]
@@ -212,10 +243,18 @@ mod tests {
     fn gives_up_what_rested_longest() {
         let mut pool = Pool::new(100);
         for conversation in 0..5 {
-            rest(&mut pool, (0..30).map(|i| i + conversation as u32 * 1000), Some(conversation));
+            rest(
+                &mut pool,
+                (0..30).map(|i| i + conversation as u32 * 1000),
+                Some(conversation),
+            );
             pool.fit(20);
         }
-        let left: Vec<_> = pool.resting.iter().filter_map(|one| one.conversation).collect();
+        let left: Vec<_> = pool
+            .resting
+            .iter()
+            .filter_map(|one| one.conversation)
+            .collect();
         assert_eq!(left.len(), 2);
         assert!(left.contains(&3) && left.contains(&4), "{left:?}");
         pool.fit(1000);

@@ -47,7 +47,16 @@ impl<P: Memory> Sequence<P> {
         }
         let emitter = Emitter::new(&job.sampling.stop);
         let cached = past.tokens();
-        Self { job, tokens, past, cached, sampler, emitter, reply: 0, abandoned: false }
+        Self {
+            job,
+            tokens,
+            past,
+            cached,
+            sampler,
+            emitter,
+            reply: 0,
+            abandoned: false,
+        }
     }
 
     /// Length of the prompt.
@@ -88,7 +97,11 @@ impl<P: Memory> Sequence<P> {
     pub(super) fn input(&mut self, take: usize) -> Input<'_, P> {
         let from = self.past.tokens();
         let logits = usize::from(from + take == self.tokens.len());
-        Input { past: &mut self.past, tokens: &self.tokens[from..from + take], logits }
+        Input {
+            past: &mut self.past,
+            tokens: &self.tokens[from..from + take],
+            logits,
+        }
     }
 
     /// Chooses the next token and sends what it adds to the text.
@@ -120,7 +133,10 @@ impl<P: Memory> Sequence<P> {
     pub(super) fn finish(&mut self, finish: Finish) {
         let rest = self.emitter.finish();
         self.send(rest);
-        let done = Event::Done { finish, tokens: self.count() };
+        let done = Event::Done {
+            finish,
+            tokens: self.count(),
+        };
         self.abandoned |= self.job.events.try_send(Ok(done)).is_err();
     }
 

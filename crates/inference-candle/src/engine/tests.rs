@@ -41,14 +41,21 @@ impl Forward for Alphabet {
     fn step(&self, inputs: &mut [Input<'_, Letters>]) -> Result<Vec<Vec<Vec<f32>>>, Failure> {
         // Closed means open for good.
         let _ = self.gate.recv();
-        self.steps.lock().unwrap().push(inputs.iter().map(|one| one.tokens.len()).collect());
+        self.steps
+            .lock()
+            .unwrap()
+            .push(inputs.iter().map(|one| one.tokens.len()).collect());
         Ok(inputs
             .iter_mut()
             .map(|input| {
                 assert!(!input.tokens.contains(&POISON), "poison");
                 input.past.0.extend_from_slice(input.tokens);
                 let last = *input.past.0.last().unwrap();
-                let next = if last >= u32::from(b'z') { END } else { last + 1 };
+                let next = if last >= u32::from(b'z') {
+                    END
+                } else {
+                    last + 1
+                };
                 let row: Vec<f32> = (0..256).map(|t| f32::from(u8::from(t == next))).collect();
                 vec![row; input.logits]
             })
@@ -91,10 +98,22 @@ impl World {
     fn new(slots: usize, cache_bytes: usize) -> Self {
         let (gate, passes) = channel();
         let steps = Arc::new(Mutex::new(Vec::new()));
-        let limits = Limits { name: "test".to_owned(), context: 100, slots, cache_bytes };
-        let model = Alphabet { steps: Arc::clone(&steps), gate: passes };
+        let limits = Limits {
+            name: "test".to_owned(),
+            context: 100,
+            slots,
+            cache_bytes,
+        };
+        let model = Alphabet {
+            steps: Arc::clone(&steps),
+            gate: passes,
+        };
         let engine = Engine::start(model, Arc::new(Bytes), limits).unwrap();
-        Self { engine, steps, gate: Some(gate) }
+        Self {
+            engine,
+            steps,
+            gate: Some(gate),
+        }
     }
 
     fn open() -> Self {
@@ -105,7 +124,11 @@ impl World {
 
     fn pass(&self, steps: usize) {
         for _ in 0..steps {
-            self.gate.as_ref().expect("the gate is there").send(()).unwrap();
+            self.gate
+                .as_ref()
+                .expect("the gate is there")
+                .send(())
+                .unwrap();
         }
     }
 
@@ -132,7 +155,11 @@ impl Answer {
     fn end(mut self) -> Result<(String, Finish, u64), String> {
         let mut text = String::new();
         loop {
-            match self.0.blocking_recv().expect("an answer ends with a word about it") {
+            match self
+                .0
+                .blocking_recv()
+                .expect("an answer ends with a word about it")
+            {
                 Ok(Event::Text(more)) => text.push_str(&more),
                 Ok(Event::Done { finish, tokens }) => {
                     assert!(self.0.blocking_recv().is_none(), "the end is the end");
@@ -144,6 +171,10 @@ impl Answer {
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "compared with the end of an answer"
+)]
 fn done(text: &str, finish: Finish, cached: u64) -> Result<(String, Finish, u64), String> {
     Ok((text.to_owned(), finish, cached))
 }
@@ -152,26 +183,46 @@ fn done(text: &str, finish: Finish, cached: u64) -> Result<(String, Finish, u64)
 fn ends_for_every_reason() {
     let world = World::open();
     assert_eq!(world.ask("u", |_| {}).end(), done("vwxyz", Finish::Stop, 0));
-    assert_eq!(world.ask("u", |job| job.tokens_max = 2).end(), done("vw", Finish::Length, 0));
+    assert_eq!(
+        world.ask("u", |job| job.tokens_max = 2).end(),
+        done("vw", Finish::Length, 0)
+    );
     let stop = |job: &mut Job| job.sampling.stop = vec!["xy".to_owned()];
     assert_eq!(world.ask("u", stop).end(), done("vw", Finish::Stop, 0));
     let cut = |job: &mut Job| {
         job.sampling.stop = vec!["wxq".to_owned()];
         job.tokens_max = 3;
     };
-    assert_eq!(world.ask("u", cut).end(), done("vwx", Finish::Length, 0), "nothing is held back");
+    assert_eq!(
+        world.ask("u", cut).end(),
+        done("vwx", Finish::Length, 0),
+        "nothing is held back"
+    );
     let long = format!("{}a", "-".repeat(96));
-    assert_eq!(world.ask(&long, |_| {}).end(), done("bcd", Finish::Length, 0), "context is full");
+    assert_eq!(
+        world.ask(&long, |_| {}).end(),
+        done("bcd", Finish::Length, 0),
+        "context is full"
+    );
 }
 
 #[test]
 fn a_conversation_computes_only_what_is_new() {
     let world = World::open();
     let of = |id| move |job: &mut Job| job.conversation = Some(id);
-    assert_eq!(world.ask("hello w", of(1)).end(), done("xyz", Finish::Stop, 0));
+    assert_eq!(
+        world.ask("hello w", of(1)).end(),
+        done("xyz", Finish::Stop, 0)
+    );
     // The last token of the answer, and its end, were not computed any more.
-    assert_eq!(world.ask("hello wxyz and w", of(1)).end(), done("xyz", Finish::Stop, 10));
-    assert_eq!(world.ask("hello wxyz and w", of(2)).end(), done("xyz", Finish::Stop, 0));
+    assert_eq!(
+        world.ask("hello wxyz and w", of(1)).end(),
+        done("xyz", Finish::Stop, 10)
+    );
+    assert_eq!(
+        world.ask("hello wxyz and w", of(2)).end(),
+        done("xyz", Finish::Stop, 0)
+    );
     let rows: usize = world.steps.lock().unwrap().iter().flatten().sum();
     assert_eq!(rows, (7 + 3) + (6 + 3) + (16 + 3));
 }
@@ -218,7 +269,12 @@ fn what_nobody_waits_for_goes_last() {
         answer.end().unwrap();
     }
     let steps = world.steps.lock().unwrap();
-    let prompts: Vec<usize> = steps.iter().flatten().copied().filter(|&rows| rows > 1).collect();
+    let prompts: Vec<usize> = steps
+        .iter()
+        .flatten()
+        .copied()
+        .filter(|&rows| rows > 1)
+        .collect();
     assert_eq!(prompts, [6, 9], "the later one goes first");
 }
 
@@ -229,7 +285,14 @@ fn answers_wait_for_memory() {
     let (first, second) = (world.ask("a", |_| {}), world.ask("b", |_| {}));
     world.pass(100);
     assert!(first.end().is_ok() && second.end().is_ok());
-    assert!(world.steps.lock().unwrap().iter().all(|step| step.len() == 1));
+    assert!(
+        world
+            .steps
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|step| step.len() == 1)
+    );
 }
 
 #[test]

@@ -34,7 +34,11 @@ fn reference() -> Reference {
 
 fn load(path: std::path::PathBuf) -> Candle {
     let name = ModelName::new("test");
-    let options = Options { device: "cpu".to_owned(), context: 2048, ..Options::default() };
+    let options = Options {
+        device: "cpu".to_owned(),
+        context: 2048,
+        ..Options::default()
+    };
     Candle::load(name, &ModelFiles { path }, &options).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -45,8 +49,14 @@ fn real() -> &'static Candle {
 }
 
 fn ask(text: &str) -> Prompt {
-    let message = PromptMessage { role: Role::User, text: text.to_owned() };
-    Prompt { system: String::new(), messages: vec![message] }
+    let message = PromptMessage {
+        role: Role::User,
+        text: text.to_owned(),
+    };
+    Prompt {
+        system: String::new(),
+        messages: vec![message],
+    }
 }
 
 fn request(prompt: Prompt, max_tokens: usize) -> Request {
@@ -65,13 +75,21 @@ fn text_of(tokens: &[u32]) -> String {
 #[tokio::test]
 async fn writes_what_the_reference_wrote() {
     for case in reference().cases {
-        assert_eq!(real().reader.tokenizer.encode(&case.prompt, true), case.prompt_ids);
-        let stream = real().submit(case.prompt_ids.clone(), &request(ask("-"), 64)).unwrap();
+        assert_eq!(
+            real().reader.tokenizer.encode(&case.prompt, true),
+            case.prompt_ids
+        );
+        let stream = real()
+            .submit(case.prompt_ids.clone(), &request(ask("-"), 64))
+            .unwrap();
         let answer = contract::collect(stream).await.unwrap();
         assert_eq!(answer.text, text_of(&case.greedy_ids));
         assert_eq!(answer.tokens.reply, case.greedy_ids.len() as u64);
         let ended = case.greedy_ids.last() == Some(&2);
-        assert_eq!(answer.finish, if ended { Finish::Stop } else { Finish::Length });
+        assert_eq!(
+            answer.finish,
+            if ended { Finish::Stop } else { Finish::Length }
+        );
     }
 }
 
@@ -80,7 +98,9 @@ async fn writes_what_the_reference_wrote() {
 async fn writes_the_same_in_company() {
     let cases = reference().cases;
     let answers = cases.iter().map(|case| async {
-        let stream = real().submit(case.prompt_ids.clone(), &request(ask("-"), 24)).unwrap();
+        let stream = real()
+            .submit(case.prompt_ids.clone(), &request(ask("-"), 24))
+            .unwrap();
         contract::collect(stream).await.unwrap()
     });
     for (case, answer) in cases.iter().zip(futures::future::join_all(answers).await) {
@@ -106,22 +126,40 @@ async fn keeps_the_contract() {
 async fn the_next_turn_computes_only_what_is_new() {
     let model = load(testing::real_model());
     let mut prompt = ask("What is the capital of France?");
-    let first = model.generate(request(prompt.clone(), 32).cached_as(7)).await.unwrap();
+    let first = model
+        .generate(request(prompt.clone(), 32).cached_as(7))
+        .await
+        .unwrap();
     let first = contract::collect(first).await.unwrap();
     assert_eq!(first.tokens.cached, 0);
-    prompt.messages.push(PromptMessage { role: Role::Assistant, text: first.text });
-    prompt.messages.push(PromptMessage { role: Role::User, text: "And of Italy?".to_owned() });
-    let second = model.generate(request(prompt, 32).cached_as(7)).await.unwrap();
+    prompt.messages.push(PromptMessage {
+        role: Role::Assistant,
+        text: first.text,
+    });
+    prompt.messages.push(PromptMessage {
+        role: Role::User,
+        text: "And of Italy?".to_owned(),
+    });
+    let second = model
+        .generate(request(prompt, 32).cached_as(7))
+        .await
+        .unwrap();
     let second = contract::collect(second).await.unwrap();
     let known = first.tokens.prompt + first.tokens.reply - 1;
-    assert_eq!(second.tokens.cached, known, "all of the first turn but its last token");
+    assert_eq!(
+        second.tokens.cached, known,
+        "all of the first turn but its last token"
+    );
     assert!(second.text.contains("Rome"), "{}", second.text);
 }
 
 #[tokio::test]
 async fn refuses_a_prompt_that_does_not_fit() {
     let model = load(testing::real_model());
-    let error = model.generate(request(ask(&"word ".repeat(3000)), 9)).await.err();
+    let error = model
+        .generate(request(ask(&"word ".repeat(3000)), 9))
+        .await
+        .err();
     let Some(GenerateError::TooLong { tokens, limit }) = error else {
         panic!("{error:?}");
     };
@@ -140,8 +178,10 @@ fn control_tokens_in_messages_are_text() {
 
 #[tokio::test]
 async fn streams_piece_by_piece() {
-    let mut stream =
-        real().generate(request(ask("Count from one to ten."), 12)).await.unwrap();
+    let mut stream = real()
+        .generate(request(ask("Count from one to ten."), 12))
+        .await
+        .unwrap();
     let mut pieces = 0;
     while let Some(item) = stream.next().await {
         if let Chunk::Text(_) = item.unwrap() {
@@ -196,8 +236,17 @@ fn survives_damaged_files() {
         }
         fs::write(&damaged, &bytes).unwrap();
         let name = ModelName::new("test");
-        let options = Options { device: "cpu".to_owned(), ..Options::default() };
-        if let Err(error) = Candle::load(name, &ModelFiles { path: damaged.clone() }, &options) {
+        let options = Options {
+            device: "cpu".to_owned(),
+            ..Options::default()
+        };
+        if let Err(error) = Candle::load(
+            name,
+            &ModelFiles {
+                path: damaged.clone(),
+            },
+            &options,
+        ) {
             refused += 1;
             assert!(error.to_string().contains("damaged.gguf"), "{error}");
         }

@@ -23,7 +23,10 @@ struct Info {
 }
 
 pub(super) fn open(folder: &Path, device: &Device) -> Result<Weights, ModelFileError> {
-    let unreadable = |source| ModelFileError::Unreadable { file: folder.to_owned(), source };
+    let unreadable = |source| ModelFileError::Unreadable {
+        file: folder.to_owned(),
+        source,
+    };
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .map_err(unreadable)?
         .filter_map(|item| Some(item.ok()?.path()))
@@ -41,7 +44,11 @@ pub(super) fn open(folder: &Path, device: &Device) -> Result<Weights, ModelFileE
         let file = read_header(&path, parts.len(), &mut entries).map_err(|e| e.at(&path))?;
         parts.push(Part { path, file });
     }
-    Ok(Weights { parts, entries, device: device.clone() })
+    Ok(Weights {
+        parts,
+        entries,
+        device: device.clone(),
+    })
 }
 
 fn read_header(
@@ -49,14 +56,19 @@ fn read_header(
     part: usize,
     entries: &mut HashMap<String, Entry>,
 ) -> Result<File, ModelFileError> {
-    let unreadable = |source| ModelFileError::Unreadable { file: path.to_owned(), source };
+    let unreadable = |source| ModelFileError::Unreadable {
+        file: path.to_owned(),
+        source,
+    };
     let mut file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(unreadable)?;
     let length = u64::from_le_bytes(length);
     if length > HEADER_MAX || length > size {
-        return Err(ModelFileError::broken("its header is longer than it can be"));
+        return Err(ModelFileError::broken(
+            "its header is longer than it can be",
+        ));
     }
     let mut header = vec![0; length as usize];
     file.read_exact(&mut header).map_err(unreadable)?;
@@ -75,11 +87,15 @@ fn read_header(
             // Buffers of other types (masks, counters) are no weights.
             _ => continue,
         };
-        let Some(canonical) = canonical(&name) else { continue };
+        let Some(canonical) = canonical(&name) else {
+            continue;
+        };
         let start = info.data_offsets.0.saturating_add(8 + length);
         let found = entry(&name, part, dtype, &info.shape, start, size)?;
         if info.data_offsets.1.checked_sub(info.data_offsets.0) != Some(found.bytes as u64) {
-            return Err(ModelFileError::broken(format!("tensor {name} has the wrong size")));
+            return Err(ModelFileError::broken(format!(
+                "tensor {name} has the wrong size"
+            )));
         }
         entries.insert(canonical, found);
     }
@@ -114,8 +130,7 @@ fn canonical(name: &str) -> Option<String> {
         "self_attn.q_norm" => "attn_q_norm",
         "self_attn.k_norm" => "attn_k_norm",
         "mlp.gate_proj" => "ffn_gate",
-        "mlp.up_proj" => "ffn_up",
-        "mlp.gate_up_proj" => "ffn_up",
+        "mlp.up_proj" | "mlp.gate_up_proj" => "ffn_up",
         "mlp.down_proj" => "ffn_down",
         _ => return None,
     };

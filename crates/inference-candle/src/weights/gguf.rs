@@ -17,7 +17,10 @@ use super::{Part, Weights, entry};
 use crate::ModelFileError;
 
 pub(super) fn open(path: &Path, device: &Device) -> Result<(Weights, Content), ModelFileError> {
-    let unreadable = |source| ModelFileError::Unreadable { file: path.to_owned(), source };
+    let unreadable = |source| ModelFileError::Unreadable {
+        file: path.to_owned(),
+        source,
+    };
     let file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     let header = file.try_clone().map_err(unreadable)?;
@@ -35,7 +38,10 @@ pub(super) fn open(path: &Path, device: &Device) -> Result<(Weights, Content), M
     let mut entries = HashMap::with_capacity(content.tensor_infos.len());
     for (name, info) in &content.tensor_infos {
         if matches!(info.ggml_dtype, GgmlDType::Q8_1 | GgmlDType::Q8K) {
-            return Err(ModelFileError::unsupported(format!("tensor type {:?}", info.ggml_dtype)));
+            return Err(ModelFileError::unsupported(format!(
+                "tensor type {:?}",
+                info.ggml_dtype
+            )));
         }
         let start = content
             .tensor_data_offset
@@ -44,6 +50,16 @@ pub(super) fn open(path: &Path, device: &Device) -> Result<(Weights, Content), M
         let found = entry(name, 0, info.ggml_dtype, info.shape.dims(), start, size)?;
         entries.insert(name.clone(), found);
     }
-    let parts = vec![Part { path: path.to_owned(), file }];
-    Ok((Weights { parts, entries, device: device.clone() }, content))
+    let parts = vec![Part {
+        path: path.to_owned(),
+        file,
+    }];
+    Ok((
+        Weights {
+            parts,
+            entries,
+            device: device.clone(),
+        },
+        content,
+    ))
 }

@@ -11,6 +11,8 @@
 mod blocks;
 mod simd;
 
+use std::cell::RefCell;
+
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape};
 use rayon::prelude::*;
@@ -64,27 +66,50 @@ impl CustomOp1 for Product<'_> {
 
         // Output by output, so that each task has its own piece.
         let mut turned = vec![0.0; count * outputs];
-        turned.par_chunks_mut(TILE * count).enumerate().for_each_init(
-            || vec![0.0; TILE * width],
-            |scratch, (tile, out)| {
+        turned
+            .par_chunks_mut(TILE * count)
+            .with_min_len(2)
+            .enumerate()
+            .for_each(|(tile, out)| {
                 let first = tile * TILE;
                 let packed = &packed[first * stride..][..out.len() / count * stride];
-                simd::tile(packed, self.format, rows, &mut scratch[..], out, width);
-            },
-        );
-        let out = if count == 1 { turned } else { turn(&turned, outputs, count) };
+                with_scratch(TILE * width, |scratch| {
+                    simd::tile(packed, self.format, rows, scratch, out, width);
+                });
+            });
+        let out = if count == 1 {
+            turned
+        } else {
+            turn(&turned, outputs, count)
+        };
         Ok((CpuStorage::F32(out), Shape::from((count, outputs))))
     }
+}
+
+/// Lends the thread's buffer, with whatever is in it.
+fn with_scratch(len: usize, work: impl FnOnce(&mut [f32])) {
+    thread_local! {
+        static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < len {
+            scratch.resize(len, 0.0);
+        }
+        work(&mut scratch[..len]);
+    });
 }
 
 /// Turns `[outputs, count]` to `[count, outputs]`.
 fn turn(values: &[f32], outputs: usize, count: usize) -> Vec<f32> {
     let mut turned = vec![0.0; values.len()];
-    turned.par_chunks_mut(outputs).enumerate().for_each(|(row, out)| {
-        for (out, values) in out.iter_mut().zip(values.chunks_exact(count)) {
-            *out = values[row];
-        }
-    });
+    turned
+        .par_chunks_mut(outputs)
+        .enumerate()
+        .for_each(|(row, out)| {
+            for (out, values) in out.iter_mut().zip(values.chunks_exact(count)) {
+                *out = values[row];
+            }
+        });
     turned
 }
 
@@ -97,17 +122,22 @@ mod tests {
 
     #[test]
     fn is_the_product_with_the_expanded_weights() {
-        for dtype in
-            [GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q5_0, GgmlDType::Q5_1, GgmlDType::Q8_0]
-        {
+        for dtype in [
+            GgmlDType::Q4_0,
+            GgmlDType::Q4_1,
+            GgmlDType::Q5_0,
+            GgmlDType::Q5_1,
+            GgmlDType::Q8_0,
+        ] {
             for (count, outputs, width) in [(1, 37, 64), (2, 16, 96), (5, 33, 32), (9, 50, 576)] {
-                let weights =
-                    Tensor::randn(0f32, 1.0, (outputs, width), &Device::Cpu).unwrap();
+                let weights = Tensor::randn(0f32, 1.0, (outputs, width), &Device::Cpu).unwrap();
                 let weights = QTensor::quantize(&weights, dtype).unwrap();
                 let rows = Tensor::randn(0f32, 1.0, (count, width), &Device::Cpu).unwrap();
                 let expanded = weights.dequantize(&Device::Cpu).unwrap();
                 let wanted = rows.matmul(&expanded.t().unwrap()).unwrap();
-                let found = rows.apply_op1_no_bwd(&Product::with(&weights).unwrap()).unwrap();
+                let found = rows
+                    .apply_op1_no_bwd(&Product::with(&weights).unwrap())
+                    .unwrap();
                 let off = (wanted - found).unwrap().abs().unwrap().max_all().unwrap();
                 let off = off.to_scalar::<f32>().unwrap();
                 assert!(off < 1e-3, "{dtype:?} {count}x{outputs}x{width}: {off}");

@@ -57,7 +57,11 @@ pub fn from_config(json: &str) -> Result<Architecture, ModelFileError> {
         Family::Qwen2 | Family::Qwen3 => config.use_sliding_window.unwrap_or(false),
         _ => true,
     };
-    let global_every = if gemma { config.sliding_window_pattern.unwrap_or(6) } else { 0 };
+    let global_every = if gemma {
+        config.sliding_window_pattern.unwrap_or(6)
+    } else {
+        0
+    };
     let query_dim = config.query_pre_attn_scalar.unwrap_or(head_dim as f32);
     Architecture {
         family,
@@ -77,7 +81,11 @@ pub fn from_config(json: &str) -> Result<Architecture, ModelFileError> {
             .filter(|_| windowed)
             .map(|size| Window { size, global_every }),
         attention_scale: query_dim.sqrt().recip(),
-        embedding_scale: if gemma { (config.hidden_size as f32).sqrt() } else { 1.0 },
+        embedding_scale: if gemma {
+            (config.hidden_size as f32).sqrt()
+        } else {
+            1.0
+        },
         woven: false,
         norm_offset: gemma,
     }
@@ -96,10 +104,16 @@ fn scale(rope: &mut Rope, scaling: &Value) -> Result<(), ModelFileError> {
         Some("llama3") => {
             let llama: Llama3 = serde_json::from_value(scaling.clone())
                 .map_err(|error| ModelFileError::broken(format!("rope_scaling: {error}")))?;
-            rope.factors = rope.frequencies().into_iter().map(|f| llama.factor(f)).collect();
+            rope.factors = rope
+                .frequencies()
+                .into_iter()
+                .map(|f| llama.factor(f))
+                .collect();
             Ok(())
         }
-        Some(other) => Err(ModelFileError::unsupported(format!("rope scaling {other:?}"))),
+        Some(other) => Err(ModelFileError::unsupported(format!(
+            "rope scaling {other:?}"
+        ))),
     }
 }
 
@@ -134,8 +148,15 @@ mod tests {
             "high_freq_factor":4.0,"original_max_position_embeddings":8192}}"#;
         let rope = from_config(config).expect("valid").rope;
         assert!((rope.factors[0] - 1.0).abs() < 1e-12, "short waves stay");
-        assert!((rope.factors[31] - 32.0).abs() < 1e-12, "long waves slow down");
-        assert!(rope.factors.windows(2).all(|pair| pair[0] <= pair[1] + 1e-9));
+        assert!(
+            (rope.factors[31] - 32.0).abs() < 1e-12,
+            "long waves slow down"
+        );
+        assert!(
+            rope.factors
+                .windows(2)
+                .all(|pair| pair[0] <= pair[1] + 1e-9)
+        );
     }
 
     #[test]

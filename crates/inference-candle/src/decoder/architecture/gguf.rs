@@ -13,26 +13,43 @@ pub fn from_gguf(
     context: Option<usize>,
 ) -> Result<Architecture, ModelFileError> {
     let Some(Value::String(name)) = content.metadata.get("general.architecture") else {
-        return Err(ModelFileError::broken("key general.architecture is missing"));
+        return Err(ModelFileError::broken(
+            "key general.architecture is missing",
+        ));
     };
     let family = Family::named(name)?;
-    let keys = Keys { content, prefix: name };
+    let keys = Keys {
+        content,
+        prefix: name,
+    };
     let hidden = keys.size("embedding_length")?;
     let heads = keys.size("attention.head_count")?;
-    let kv_heads = keys.optional_size("attention.head_count_kv")?.unwrap_or(heads);
+    let kv_heads = keys
+        .optional_size("attention.head_count_kv")?
+        .unwrap_or(heads);
     let head_dim = match keys.optional_size("attention.key_length")? {
         Some(width) => width,
         None => hidden.checked_div(heads).unwrap_or(0),
     };
-    if keys.optional_size("attention.value_length")?.is_some_and(|width| width != head_dim) {
-        return Err(ModelFileError::unsupported("heads whose values are not as wide as their keys"));
+    if keys
+        .optional_size("attention.value_length")?
+        .is_some_and(|width| width != head_dim)
+    {
+        return Err(ModelFileError::unsupported(
+            "heads whose values are not as wide as their keys",
+        ));
     }
-    if keys.optional_size("expert_count")?.is_some_and(|count| count > 0) {
+    if keys
+        .optional_size("expert_count")?
+        .is_some_and(|count| count > 0)
+    {
         return Err(ModelFileError::unsupported("a mixture of experts"));
     }
     let layers = keys.size("block_count")?;
     let trained = keys.size("context_length")?;
-    let dims = keys.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
+    let dims = keys
+        .optional_size("rope.dimension_count")?
+        .unwrap_or(head_dim);
     let base = keys.number("rope.freq_base")?.unwrap_or(10_000.0);
     let vocabulary = weights
         .dims("token_embd.weight")
@@ -41,11 +58,16 @@ pub fn from_gguf(
 
     let mut rope = Rope::plain(dims, base);
     scale(&mut rope, &keys, weights, (trained, context))?;
-    let window = keys.optional_size("attention.sliding_window")?.filter(|&size| size > 0);
+    let window = keys
+        .optional_size("attention.sliding_window")?
+        .filter(|&size| size > 0);
     let gemma = family == Family::Gemma3;
     // The one of the family with 62 layers scales by the width per head instead.
-    let query_dim =
-        if gemma && layers == 62 { hidden.checked_div(heads).unwrap_or(0) } else { head_dim };
+    let query_dim = if gemma && layers == 62 {
+        hidden.checked_div(heads).unwrap_or(0)
+    } else {
+        head_dim
+    };
     Architecture {
         family,
         vocabulary,
@@ -56,10 +78,15 @@ pub fn from_gguf(
         head_dim,
         feed_forward: keys.size("feed_forward_length")?,
         context: trained,
-        norm_eps: keys.number("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5) as f32,
+        norm_eps: keys
+            .number("attention.layer_norm_rms_epsilon")?
+            .unwrap_or(1e-5) as f32,
         rope,
         local_rope: gemma.then(|| Rope::plain(dims, 10_000.0)),
-        window: window.map(|size| Window { size, global_every: if gemma { 6 } else { 0 } }),
+        window: window.map(|size| Window {
+            size,
+            global_every: if gemma { 6 } else { 0 },
+        }),
         attention_scale: (query_dim as f32).sqrt().recip(),
         embedding_scale: if gemma { (hidden as f32).sqrt() } else { 1.0 },
         woven: family == Family::Llama,
@@ -79,7 +106,11 @@ fn scale(
     let long = original.is_some_and(|original| context.unwrap_or(trained) > original);
     let tables = [
         "rope_freqs.weight",
-        if long { "rope_factors_long.weight" } else { "rope_factors_short.weight" },
+        if long {
+            "rope_factors_long.weight"
+        } else {
+            "rope_factors_short.weight"
+        },
     ];
     if let Some(table) = tables.into_iter().find(|table| weights.has(table)) {
         rope.factors = weights
@@ -99,7 +130,9 @@ fn scale(
             rope.factors = vec![factor; pairs];
             Ok(())
         }
-        Some(other) => Err(ModelFileError::unsupported(format!("rope scaling {other:?}"))),
+        Some(other) => Err(ModelFileError::unsupported(format!(
+            "rope scaling {other:?}"
+        ))),
     }
 }
 
@@ -117,9 +150,8 @@ impl Keys<'_> {
     }
 
     fn size(&self, key: &str) -> Result<usize, ModelFileError> {
-        self.optional_size(key)?.ok_or_else(|| {
-            ModelFileError::broken(format!("key {}.{key} is missing", self.prefix))
-        })
+        self.optional_size(key)?
+            .ok_or_else(|| ModelFileError::broken(format!("key {}.{key} is missing", self.prefix)))
     }
 
     fn optional_size(&self, key: &str) -> Result<Option<usize>, ModelFileError> {
@@ -139,9 +171,10 @@ impl Keys<'_> {
             None => Ok(None),
             Some(Value::F32(number)) => Ok(Some(f64::from(*number))),
             Some(Value::F64(number)) => Ok(Some(*number)),
-            Some(_) => {
-                Err(ModelFileError::broken(format!("key {}.{key} is no number", self.prefix)))
-            }
+            Some(_) => Err(ModelFileError::broken(format!(
+                "key {}.{key} is no number",
+                self.prefix
+            ))),
         }
     }
 

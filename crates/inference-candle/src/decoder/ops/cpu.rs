@@ -8,6 +8,8 @@ use crate::decoder::architecture::Activation;
 
 /// Below this many floats a second thread costs more than it helps.
 const PARALLEL_MIN: usize = 1 << 14;
+/// Work without rows is cut into pieces of this many floats.
+const PIECE: usize = 1 << 12;
 
 /// See [`rms_norm`](super::rms_norm).
 pub(super) struct RmsNorm {
@@ -43,7 +45,9 @@ impl CustomOp2 for RmsNorm {
         let mut out = vec![0.0; rows.len()];
         each_row(&mut out, weights.len(), |index, out| {
             let row = &rows[index * weights.len()..][..weights.len()];
-            let scale = (sum_of_squares(row) / row.len() as f32 + self.eps).sqrt().recip();
+            let scale = (sum_of_squares(row) / row.len() as f32 + self.eps)
+                .sqrt()
+                .recip();
             for ((out, value), weight) in out.iter_mut().zip(row).zip(weights) {
                 *out = value * scale * weight;
             }
@@ -71,7 +75,10 @@ impl CustomOp3 for Rotate {
         let (cos, sin) = (floats(cos, angles_layout)?, floats(sin, sin_layout)?);
         let mut out = floats(heads, layout)?.to_vec();
         each_row(&mut out, width * count, |index, row| {
-            let (cos, sin) = (&cos[index * pairs..][..pairs], &sin[index * pairs..][..pairs]);
+            let (cos, sin) = (
+                &cos[index * pairs..][..pairs],
+                &sin[index * pairs..][..pairs],
+            );
             for head in row.chunks_exact_mut(width) {
                 let (left, right) = head.split_at_mut(pairs);
                 for (((left, right), cos), sin) in left.iter_mut().zip(right).zip(cos).zip(sin) {
@@ -94,7 +101,9 @@ impl InplaceOp1 for Shares {
         let seen = layout.shape().dims3()?.2;
         let (CpuStorage::F32(scores), Some((start, end))) = (scores, layout.contiguous_offsets())
         else {
-            return Err(Error::RequiresContiguous { op: "attention-shares" });
+            return Err(Error::RequiresContiguous {
+                op: "attention-shares",
+            });
         };
         each_row(&mut scores[start..end], seen, |index, row| {
             let visible = self.sight.visible(index % self.sight.rows);
@@ -120,7 +129,6 @@ impl CustomOp2 for Gated {
     ) -> Result<(CpuStorage, Shape)> {
         let (gate, up) = (floats(gate, layout)?, floats(up, up_layout)?);
         let mut out = vec![0.0; gate.len()];
-        const PIECE: usize = 1 << 12;
         each_row(&mut out, PIECE, |index, out| {
             let gate = &gate[index * PIECE..][..out.len()];
             let up = &up[index * PIECE..][..out.len()];
@@ -143,9 +151,13 @@ fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
 /// Works on pieces of this width, the last of which may be shorter; in parallel if it pays.
 fn each_row(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     if out.len() < PARALLEL_MIN || out.len() <= width {
-        out.chunks_mut(width).enumerate().for_each(|(index, row)| work(index, row));
+        out.chunks_mut(width)
+            .enumerate()
+            .for_each(|(index, row)| work(index, row));
     } else {
-        out.par_chunks_mut(width).enumerate().for_each(|(index, row)| work(index, row));
+        out.par_chunks_mut(width)
+            .enumerate()
+            .for_each(|(index, row)| work(index, row));
     }
 }
 

@@ -4,7 +4,10 @@
 //! ones, then the rest.
 //! Four-bit values lie in the low halves of 16 bytes first, then in the high halves.
 
-#![expect(clippy::inline_always, reason = "what is inlined is compiled for the processor of its caller")]
+#![expect(
+    clippy::inline_always,
+    reason = "what is inlined is compiled for the processor of its caller"
+)]
 
 /// The formats that are known.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +37,7 @@ const VALUES: usize = 32;
 fn q4_0(packed: &[u8], out: &mut [f32]) {
     for (block, out) in packed.chunks_exact(18).zip(out.chunks_exact_mut(VALUES)) {
         let scale = half(block[0], block[1]);
-        let (low, high) = out.split_at_mut(16);
-        for ((&byte, low), high) in block[2..18].iter().zip(low).zip(high) {
-            *low = f32::from((byte & 15) as i8 - 8) * scale;
-            *high = f32::from((byte >> 4) as i8 - 8) * scale;
-        }
+        fill(out, halves(&block[2..18]), scale, -8.0 * scale);
     }
 }
 
@@ -46,11 +45,7 @@ fn q4_0(packed: &[u8], out: &mut [f32]) {
 fn q4_1(packed: &[u8], out: &mut [f32]) {
     for (block, out) in packed.chunks_exact(20).zip(out.chunks_exact_mut(VALUES)) {
         let (scale, least) = (half(block[0], block[1]), half(block[2], block[3]));
-        let (low, high) = out.split_at_mut(16);
-        for ((&byte, low), high) in block[4..20].iter().zip(low).zip(high) {
-            *low = f32::from(byte & 15) * scale + least;
-            *high = f32::from(byte >> 4) * scale + least;
-        }
+        fill(out, halves(&block[4..20]), scale, least);
     }
 }
 
@@ -59,12 +54,12 @@ fn q5_0(packed: &[u8], out: &mut [f32]) {
     for (block, out) in packed.chunks_exact(22).zip(out.chunks_exact_mut(VALUES)) {
         let scale = half(block[0], block[1]);
         let highest = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);
-        let (low, high) = out.split_at_mut(16);
-        for (i, ((&byte, low), high)) in block[6..22].iter().zip(low).zip(high).enumerate() {
-            let (low_bit, high_bit) = fifth(highest, i);
-            *low = (f32::from((byte & 15) | low_bit) - 16.0) * scale;
-            *high = (f32::from((byte >> 4) | high_bit) - 16.0) * scale;
-        }
+        fill(
+            out,
+            with_fifth(halves(&block[6..22]), highest),
+            scale,
+            -16.0 * scale,
+        );
     }
 }
 
@@ -73,12 +68,12 @@ fn q5_1(packed: &[u8], out: &mut [f32]) {
     for (block, out) in packed.chunks_exact(24).zip(out.chunks_exact_mut(VALUES)) {
         let (scale, least) = (half(block[0], block[1]), half(block[2], block[3]));
         let highest = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);
-        let (low, high) = out.split_at_mut(16);
-        for (i, ((&byte, low), high)) in block[8..24].iter().zip(low).zip(high).enumerate() {
-            let (low_bit, high_bit) = fifth(highest, i);
-            *low = f32::from((byte & 15) | low_bit) * scale + least;
-            *high = f32::from((byte >> 4) | high_bit) * scale + least;
-        }
+        fill(
+            out,
+            with_fifth(halves(&block[8..24]), highest),
+            scale,
+            least,
+        );
     }
 }
 
@@ -92,10 +87,33 @@ fn q8_0(packed: &[u8], out: &mut [f32]) {
     }
 }
 
-/// The fifth bits of the values `i` and `i + 16`, in their place.
+/// The low halves of the bytes, then the high ones.
+///
+/// As an array of its own, so that the compiler makes vectors of one block's values and not of
+/// the same value of several blocks.
 #[inline(always)]
-fn fifth(highest: u32, i: usize) -> (u8, u8) {
-    (((highest >> i) << 4) as u8 & 16, ((highest >> (i + 16)) << 4) as u8 & 16)
+fn halves(bytes: &[u8]) -> [u8; VALUES] {
+    let mut values = [0; VALUES];
+    for (i, &byte) in bytes.iter().enumerate() {
+        values[i] = byte & 15;
+        values[i + 16] = byte >> 4;
+    }
+    values
+}
+
+#[inline(always)]
+fn with_fifth(mut values: [u8; VALUES], highest: u32) -> [u8; VALUES] {
+    for (i, value) in values.iter_mut().enumerate() {
+        *value |= ((highest >> i) << 4) as u8 & 16;
+    }
+    values
+}
+
+#[inline(always)]
+fn fill(out: &mut [f32], values: [u8; VALUES], scale: f32, least: f32) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = f32::from(value) * scale + least;
+    }
 }
 
 /// A half-precision number, without a table and without branches that are taken often.
@@ -114,11 +132,18 @@ mod tests {
 
     #[test]
     fn reads_half_precision() {
-        for (bits, wanted) in
-            [(0x3c00u16, 1.0f32), (0xc000, -2.0), (0x0001, 5.960_464_5e-8), (0, 0.0), (0x7bff, 65504.0)]
-        {
+        for (bits, wanted) in [
+            (0x3c00u16, 1.0f32),
+            (0xc000, -2.0),
+            (0x0001, 5.960_464_5e-8),
+            (0, 0.0),
+            (0x7bff, 65504.0),
+        ] {
             let [low, high] = bits.to_le_bytes();
-            assert!((half(low, high) - wanted).abs() <= f32::EPSILON * wanted.abs(), "{bits:x}");
+            assert!(
+                (half(low, high) - wanted).abs() <= f32::EPSILON * wanted.abs(),
+                "{bits:x}"
+            );
         }
     }
 }

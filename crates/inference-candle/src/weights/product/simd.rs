@@ -3,7 +3,10 @@
 //! The loops are plain Rust that the compiler turns into vector code; the only thing unsafe is to
 //! call what was compiled for more than the oldest processor, after asking whether this one can.
 
-#![expect(clippy::inline_always, reason = "what is inlined is compiled for the processor of its caller")]
+#![expect(
+    clippy::inline_always,
+    reason = "what is inlined is compiled for the processor of its caller"
+)]
 
 use super::blocks::{self, Format};
 
@@ -56,7 +59,10 @@ fn tile_with<const FUSED: bool>(
     let weights = &mut scratch[..outputs * width];
     blocks::unpack(format, packed, weights);
     for (weights, out) in weights.chunks(2 * width).zip(out.chunks_mut(2 * count)) {
-        if let Some((first, second)) = weights.split_at_checked(width).filter(|two| two.1.len() == width) {
+        if let Some((first, second)) = weights
+            .split_at_checked(width)
+            .filter(|two| two.1.len() == width)
+        {
             let (out_first, out_second) = out.split_at_mut(count);
             let mut row = 0;
             while row + 4 <= count {
@@ -98,19 +104,30 @@ fn two_by_four<const FUSED: bool>(
             add::<FUSED>(&mut sums[1][i], b, row);
         }
     }
-    sums.map(|output| output.map(|lanes| lanes.iter().sum()))
+    sums.map(|output| output.map(|lanes| total(&lanes)))
 }
 
 #[inline(always)]
 fn dot<const FUSED: bool>(left: &[f32], right: &[f32]) -> f32 {
     let mut sums = [[0.0f32; LANES]; 4];
-    for (left, right) in left.as_chunks::<32>().0.iter().zip(right.as_chunks::<32>().0) {
+    for (left, right) in left
+        .as_chunks::<32>()
+        .0
+        .iter()
+        .zip(right.as_chunks::<32>().0)
+    {
         let (left, right) = (left.as_chunks::<LANES>().0, right.as_chunks::<LANES>().0);
         for ((sums, left), right) in sums.iter_mut().zip(left).zip(right) {
             add::<FUSED>(sums, left, right);
         }
     }
-    sums.iter().flatten().sum()
+    total(&sums[0]) + total(&sums[1]) + (total(&sums[2]) + total(&sums[3]))
+}
+
+#[inline(always)]
+fn total(lanes: &[f32; LANES]) -> f32 {
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (b + f)) + ((c + g) + (d + h))
 }
 
 #[inline(always)]
