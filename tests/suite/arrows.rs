@@ -55,7 +55,10 @@ fn arrows_point_down_only() {
     let mut seen = BTreeSet::new();
     let mut wrong = Vec::new();
     for package in &metadata.packages {
-        let Some(name) = package.name.strip_prefix("tertulia-").filter(|name| *name != "tests")
+        let Some(name) = package
+            .name
+            .strip_prefix("tertulia-")
+            .filter(|name| *name != "tests")
         else {
             continue;
         };
@@ -77,7 +80,9 @@ fn arrows_point_down_only() {
             if PURE.contains(&name) && IMPURE.contains(&to) {
                 wrong.push(format!("{name} is pure and uses {to}"));
             }
-            let Some(to) = to.strip_prefix("tertulia-") else { continue };
+            let Some(to) = to.strip_prefix("tertulia-") else {
+                continue;
+            };
             match floor.get(to) {
                 Some(&there) if there >= here => {
                     wrong.push(format!("{name} (floor {here}) sees {to} (floor {there})"));
@@ -93,7 +98,10 @@ fn arrows_point_down_only() {
         }
     }
     let listed: BTreeSet<String> = floor.keys().map(|&name| name.to_owned()).collect();
-    assert_eq!(seen, listed, "the table and the workspace name the same crates");
+    assert_eq!(
+        seen, listed,
+        "the table and the workspace name the same crates"
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -102,6 +110,9 @@ fn the_map_names_every_crate() {
     let map = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/README.md"))
         .expect("crates/README.md is there");
     for name in FLOORS.iter().copied().flatten() {
-        assert!(map.contains(&format!("`{name}`")), "crates/README.md says nothing of {name}");
+        assert!(
+            map.contains(&format!("`{name}`")),
+            "crates/README.md says nothing of {name}"
+        );
     }
 }

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use world::openai::{OpenAiServer, Script};
 use world::process::Tertulia;
-use world::telegram::{TelegramOptions, TelegramServer, What};
+use world::telegram::{Fault, TelegramOptions, TelegramServer, What};
 
 /// People who talk at the same time, each in a private chat.
 const PEOPLE: i64 = 6;
@@ -61,7 +61,10 @@ history = {{ tokens = 3000, summarize = false }}
 }
 
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 /// What is asked carries a number that the answer repeats.
@@ -91,18 +94,29 @@ async fn nothing_is_lost_or_doubled_however_often_it_is_killed() {
         total.out_of_order.len()
     );
     let wrong = [&total.lost, &total.doubled, &total.out_of_order];
-    assert!(wrong.iter().all(|list| list.is_empty()), "CRASH_SEED={seed} {total:#?}");
+    assert!(
+        wrong.iter().all(|list| list.is_empty()),
+        "CRASH_SEED={seed} {total:#?}"
+    );
 }
 
 async fn campaign(seed: u64, kills: usize, drafts: bool) -> Tally {
-    let telegram =
-        TelegramServer::start(TelegramOptions { drafts, flood: None, ..Default::default() }).await;
+    let telegram = TelegramServer::start(TelegramOptions {
+        drafts,
+        flood: None,
+        ..Default::default()
+    })
+    .await;
     let model = OpenAiServer::start().await;
     let pace = (Duration::from_millis(5), Duration::from_millis(4));
     model.reply_with(move |request| Script::echo(request).paced(pace.0, pace.1));
     for person in 1..=PEOPLE {
         telegram.person(person, &format!("Person {person}"), "en");
     }
+    // Answers that come late or never, so that kills find deliveries in doubt.
+    let late = Fault::DelayAnswer(Duration::from_millis(60));
+    let faults = [late.clone(), late, Fault::DropAfter, Fault::DropBefore];
+    telegram.chaos(seed, 0.25, &faults, &["sendMessage", "editMessageText"]);
     let mut random = StdRng::seed_from_u64(seed ^ u64::from(drafts));
     let mut house = Tertulia::start(&config(&telegram, &model), &[]).await;
     let mut asked: HashMap<i64, usize> = HashMap::new();
@@ -130,7 +144,9 @@ async fn campaign(seed: u64, kills: usize, drafts: bool) -> Tally {
             .map(|person| {
                 let shown = telegram.replies(person);
                 let asked = asked.get(&person).copied().unwrap_or(0);
-                (0..asked).filter(|&n| shown.iter().any(|m| m.text == echo(person, n))).count()
+                (0..asked)
+                    .filter(|&n| shown.iter().any(|m| m.text == echo(person, n)))
+                    .count()
             })
             .sum::<usize>()
     };
@@ -138,7 +154,10 @@ async fn campaign(seed: u64, kills: usize, drafts: bool) -> Tally {
     while answered(&telegram) < expected && begun.elapsed() < CALM {
         let before = telegram.ledger().len();
         let moved = telegram.wait_until(|view| view.ledger().len() > before, CALM);
-        if tokio::time::timeout(Duration::from_secs(20), moved).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(20), moved)
+            .await
+            .is_err()
+        {
             break;
         }
     }
@@ -152,7 +171,10 @@ fn echo(person: i64, number: usize) -> String {
 
 /// What the people see in the end, and in which order it came.
 fn tally(telegram: &TelegramServer, asked: &HashMap<i64, usize>) -> Tally {
-    let mut tally = Tally { messages: asked.values().sum(), ..Tally::default() };
+    let mut tally = Tally {
+        messages: asked.values().sum(),
+        ..Tally::default()
+    };
     for (&person, &count) in asked {
         let replies = telegram.replies(person);
         let mut last = None;
@@ -176,12 +198,18 @@ fn tally(telegram: &TelegramServer, asked: &HashMap<i64, usize>) -> Tally {
             }
         }
         // An early message that nobody completed would be half an answer for ever.
-        let strange = replies.iter().filter(|reply| {
-            !(0..count).any(|number| reply.text == echo(person, number))
-        });
-        tally.doubled.extend(strange.map(|reply| format!("left over: {:?}", reply.text)));
+        let strange = replies
+            .iter()
+            .filter(|reply| !(0..count).any(|number| reply.text == echo(person, number)));
+        tally
+            .doubled
+            .extend(strange.map(|reply| format!("left over: {:?}", reply.text)));
     }
-    let sends = telegram.ledger().iter().filter(|event| matches!(event.what, What::Sent { .. })).count();
+    let sends = telegram
+        .ledger()
+        .iter()
+        .filter(|event| matches!(event.what, What::Sent { .. }))
+        .count();
     println!("{} messages asked, {sends} sent", tally.messages);
     tally
 }

@@ -1,5 +1,13 @@
 //! What people see of the whole.
 
-mod emulators;
 mod arrows;
+mod cli;
 mod crash;
+mod emulators;
+mod endpoint;
+mod local;
+mod markup;
+mod readme;
+mod reload;
+mod visitor;
+mod web;

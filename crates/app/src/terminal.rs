@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tertulia_domain::{AccountId, Place, PlatformMessageId, Styled};
 use tertulia_platform::{
     Capabilities, DeliverError, Intake, Outgoing, Platform, PlatformError, Preview, Settled,
-    Streaming,
+    Streaming, Traces,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -90,11 +90,7 @@ impl Platform for Terminal {
         Ok(PlatformMessageId::from(outgoing.delivery.to_string()))
     }
 
-    async fn settle(
-        &self,
-        _: &Outgoing,
-        _: Option<&PlatformMessageId>,
-    ) -> Result<Settled, DeliverError> {
+    async fn settle(&self, _: &Outgoing, _: &Traces) -> Result<Settled, DeliverError> {
         Ok(Settled::Absent)
     }
 

@@ -82,7 +82,14 @@ pub(crate) fn add_built_ins(env: &Env, root: &mut Node) {
     };
     if let Some(models) = root.table_at("models", &place) {
         let local = || entry(&[("kind", "candle"), ("source", DEFAULT_SOURCE)]);
-        models.entry("local".to_owned()).or_insert_with(local);
+        let model = models.entry("local".to_owned()).or_insert_with(local);
+        let is_candle = |entry: &Entry| {
+            let kind = entry.node.as_table().and_then(|table| table.get("kind"));
+            kind.is_none_or(|kind| kind.node.as_text() == Some("candle"))
+        };
+        if is_overriding(model) && is_candle(model) {
+            supplement(model, local());
+        }
     }
     if let Some(personas) = root.table_at("personas", &place) {
         personas
@@ -103,7 +110,9 @@ fn add_account(root: &mut Node, platform: &str, place: &Place, token: Option<Nod
             .and_then(|table| table.get("platform"));
         kind.and_then(|kind| kind.node.as_text()) == Some(platform)
     };
-    if accounts.contains_key(platform) || accounts.values().any(is_one) {
+    let same_name = accounts.get(platform);
+    let only_overridden = same_name.is_some_and(is_overriding);
+    if !only_overridden && (same_name.is_some() || accounts.values().any(is_one)) {
         return;
     }
     let mut table = Table::new();
@@ -121,13 +130,33 @@ fn add_account(root: &mut Node, platform: &str, place: &Place, token: Option<Nod
         add("token", token);
     }
     let node = Node::new(place.clone(), Value::Table(table));
-    accounts.insert(
-        platform.to_owned(),
-        Entry {
-            key: place.clone(),
-            node,
-        },
-    );
+    let built_in = Entry {
+        key: place.clone(),
+        node,
+    };
+    match accounts.get_mut(platform) {
+        Some(overridden) => supplement(overridden, built_in),
+        None => {
+            accounts.insert(platform.to_owned(), built_in);
+        }
+    }
+}
+
+/// Whether a table is there only because variables override keys of it.
+fn is_overriding(entry: &Entry) -> bool {
+    entry.key.file.starts_with(PREFIX)
+}
+
+/// Adds the keys of a built-in table that are not overridden.
+fn supplement(overridden: &mut Entry, built_in: Entry) {
+    let Value::Table(built_in) = built_in.node.value else {
+        return;
+    };
+    if let Some(table) = overridden.node.as_table_mut() {
+        for (key, entry) in built_in {
+            table.entry(key).or_insert(entry);
+        }
+    }
 }
 
 fn overriding(variable: &str, text: &str) -> Node {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use tertulia_domain::{ConversationId, Delivery, DeliveryState, PlatformMessageId, Styled};
-use tertulia_platform::{DeliverError, Outgoing, Platform, Settled, Urgency};
+use tertulia_platform::{DeliverError, Outgoing, Platform, Settled, Traces, Urgency};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -44,6 +44,7 @@ pub(crate) async fn place_early(
     if let Some(message) = delivery.message {
         return Some(message);
     }
+    let _alone = shared.chats.enter(&delivery.place).await;
     if !fresh {
         // A process that died left it, and it may stand there already.
         match courier.settle(&**platform, &delivery).await.ok()? {
@@ -128,6 +129,14 @@ impl Courier<'_> {
             if known.thread_gone {
                 delivery.place.thread = None;
             }
+            // An edit disturbs nobody; whatever places a message, or seeks one, goes alone.
+            let _alone = match delivery.message {
+                Some(_) => None,
+                None => tokio::select! {
+                    alone = self.shared.chats.enter(&delivery.place) => Some(alone),
+                    () = self.end.cancelled() => return Err(Halt::Ended),
+                },
+            };
             let then = if doubtful {
                 doubtful = false;
                 tokio::select! {
@@ -310,10 +319,16 @@ impl Courier<'_> {
         platform: &dyn Platform,
         delivery: &Delivery,
     ) -> Result<Settled, DeliverError> {
-        let begun_after = self.shared.storage.begun_after(delivery.id);
-        let after = begun_after.await.ok().flatten();
+        let whereabouts = || self.shared.storage.whereabouts(delivery.id);
+        let Ok(found) = patiently(self.end, "trace a delivery", whereabouts).await else {
+            return Ok(Settled::Unknown);
+        };
+        let traces = Traces {
+            after: found.begun_after,
+            others: found.others,
+        };
         platform
-            .settle(&outgoing(delivery, Urgency::Final), after.as_ref())
+            .settle(&outgoing(delivery, Urgency::Final), &traces)
             .await
     }
 

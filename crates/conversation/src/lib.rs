@@ -9,6 +9,7 @@
 //! of them come in behind their seams, as [`Settings`] and [`Parts`].
 
 mod answer;
+mod chats;
 mod commands;
 mod deliver;
 mod lanes;

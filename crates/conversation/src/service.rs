@@ -12,6 +12,7 @@ use tertulia_platform::{Intake, IntakeError, Platform, Update};
 use tertulia_storage::{Arrival, Counts, Storage, StorageError};
 use tracing::{debug, error};
 
+use crate::chats::Chats;
 use crate::lanes::Lanes;
 use crate::listen;
 use crate::settings::Settings;
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) settings: ArcSwap<Settings>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) operator: Arc<dyn Operator>,
+    pub(crate) chats: Chats,
 }
 
 /// Takes updates in and answers them.
@@ -80,6 +82,7 @@ impl Service {
             settings: ArcSwap::from_pointee(parts.settings),
             clock: parts.clock,
             operator: parts.operator,
+            chats: Chats::default(),
         });
         Arc::new(Self {
             lanes: Lanes::new(shared.clone(), parts.parallel),

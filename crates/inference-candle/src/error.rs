@@ -70,7 +70,7 @@ impl ModelFileError {
     pub fn broken(what: impl Into<String>) -> Self {
         Self::Broken {
             file: PathBuf::new(),
-            what: what.into(),
+            what: without_trace(what),
         }
     }
 
@@ -78,7 +78,7 @@ impl ModelFileError {
     pub fn unsupported(what: impl Into<String>) -> Self {
         Self::Unsupported {
             file: PathBuf::new(),
-            what: what.into(),
+            what: without_trace(what),
         }
     }
 
@@ -96,5 +96,27 @@ impl ModelFileError {
             _ => {}
         }
         self
+    }
+}
+
+/// The first line of a reason: candle's errors show a backtrace below it when `RUST_BACKTRACE` is
+/// set, which tells a person nothing about the file.
+fn without_trace(what: impl Into<String>) -> String {
+    let what = what.into();
+    what.lines().next().unwrap_or_default().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_line() {
+        let error = ModelFileError::broken("unknown magic 0x0\n   0: candle_core::bt\n")
+            .at(Path::new("a.gguf"));
+        assert_eq!(
+            error.to_string(),
+            "a.gguf: the file is damaged or not complete (unknown magic 0x0); fetch it again"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tertulia_domain::PlatformMessageId;
-use tertulia_platform::{DeliverError, Outgoing, Settled, Urgency};
+use tertulia_platform::{DeliverError, Outgoing, Settled, Traces, Urgency};
 
 use crate::api::ApiError;
 use crate::flow::Lane;
@@ -132,22 +132,20 @@ impl Telegram {
     ///
     /// Telegram has no way to ask which messages stand in a chat, but an edit of a message that
     /// is not there, or not ours, fails and changes nothing. Every other message of ours in this
-    /// chat is known to the outbox and lies at or below `after`, as at most one send is in flight
-    /// in one chat; so the one message above it that we may edit is the lost one. Its content is
-    /// the same already, or it was a placeholder and gets the content now; either way it stands.
-    ///
-    /// What others said later must not raise `after`, or the search begins above its goal.
+    /// chat is known to the outbox and is left alone, as at most one send is in flight in one
+    /// chat; so the one further message that we may edit is the lost one. Its content is the same
+    /// already, or it was a placeholder and gets the content now; either way it stands.
     pub(crate) async fn probe(
         &self,
         outgoing: &Outgoing,
-        after: Option<&PlatformMessageId>,
+        traces: &Traces,
     ) -> Result<Settled, DeliverError> {
         if let Some(message) = &outgoing.message {
             // An edit is never in doubt: repeating it tells.
             return Ok(Settled::Placed(message.clone()));
         }
         // An answer stands below its question, which is often much nearer to it.
-        let anchors = [after, outgoing.reply_to.as_ref()];
+        let anchors = [traces.after.as_ref(), outgoing.reply_to.as_ref()];
         let mut last = None;
         for anchor in anchors.into_iter().flatten() {
             let id: i32 = number(anchor.as_str()).map_err(misaddressed)?;
@@ -159,7 +157,17 @@ impl Telegram {
         let address = Address::of(&outgoing.place).map_err(misaddressed)?;
         let lane = self.flow.lane(address.chat).await;
         let mut gap = 0;
+        let ours = |message: i32| {
+            traces
+                .others
+                .iter()
+                .any(|it| it.as_str() == message.to_string())
+        };
         for message in (last..).skip(1).take(PROBES_MAX) {
+            if ours(message) {
+                gap = 0;
+                continue;
+            }
             let letter = Letter::over(address, message, outgoing);
             match self.try_on(address, letter, &lane).await? {
                 Tried::Fits(message) => return Ok(Settled::Placed(message)),

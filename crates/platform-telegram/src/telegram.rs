@@ -9,7 +9,7 @@ use tertulia_domain::{AccountId, Clock, Place, PlatformMessageId, Styled};
 use tertulia_markup::Dialect;
 use tertulia_platform::{
     Capabilities, DeliverError, Intake, Outgoing, Platform, PlatformError, Preview, Settled,
-    Streaming,
+    Streaming, Traces,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -153,12 +153,8 @@ impl Platform for Telegram {
         self.place(outgoing).await
     }
 
-    async fn settle(
-        &self,
-        outgoing: &Outgoing,
-        after: Option<&PlatformMessageId>,
-    ) -> Result<Settled, DeliverError> {
-        self.probe(outgoing, after).await
+    async fn settle(&self, outgoing: &Outgoing, traces: &Traces) -> Result<Settled, DeliverError> {
+        self.probe(outgoing, traces).await
     }
 
     async fn preview(&self, preview: &Preview) -> Result<(), DeliverError> {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tertulia_domain::{AccountId, ButtonAction, Clock, Language, Place, PlatformMessageId, Styled};
 use tertulia_platform::{
     Capabilities, DeliverError, Intake, Outgoing, Platform, PlatformError, Preview, Settled,
-    Streaming,
+    Streaming, Traces,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -187,11 +187,7 @@ impl Platform for Web {
         Ok(id_of(outgoing))
     }
 
-    async fn settle(
-        &self,
-        outgoing: &Outgoing,
-        _after: Option<&PlatformMessageId>,
-    ) -> Result<Settled, DeliverError> {
+    async fn settle(&self, outgoing: &Outgoing, _after: &Traces) -> Result<Settled, DeliverError> {
         Ok(Settled::Placed(id_of(outgoing)))
     }
 

@@ -18,7 +18,7 @@ pub use capabilities::{Capabilities, Streaming};
 pub use error::{DeliverError, PlatformError};
 pub use event::{Edited, Event, Moved, Pressed, Reach, Reacted, ReplyTo, Said, Unreachable};
 pub use intake::{Intake, IntakeError, Update};
-pub use outgoing::{Outgoing, Preview, Settled, Urgency};
+pub use outgoing::{Outgoing, Preview, Settled, Traces, Urgency};
 
 use std::sync::Arc;
 
@@ -61,12 +61,8 @@ pub trait Platform: Send + Sync {
 
     /// Finds out whether a delivery that was lost sight of has arrived, without placing it anew.
     ///
-    /// `after` is the greatest message id known in that chat when the delivery was begun.
-    async fn settle(
-        &self,
-        outgoing: &Outgoing,
-        after: Option<&PlatformMessageId>,
-    ) -> Result<Settled, DeliverError>;
+    /// The caller sees to it that nothing else is placed in that chat meanwhile.
+    async fn settle(&self, outgoing: &Outgoing, traces: &Traces) -> Result<Settled, DeliverError>;
 
     /// Shows something that does not last: that we are at work, or the text so far.
     ///

@@ -32,6 +32,15 @@ pub enum Urgency {
     Final,
 }
 
+/// What is known about where a lost message may stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// The greatest message id known in the chat when the delivery was begun.
+    pub after: Option<PlatformMessageId>,
+    /// Other messages of ours behind it, which must be left alone.
+    pub others: Vec<PlatformMessageId>,
+}
+
 /// What became of a delivery that was lost sight of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {

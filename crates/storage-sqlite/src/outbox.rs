@@ -6,7 +6,7 @@ use tertulia_domain::{
     AccountId, ChatId, ConversationId, Delivery, DeliveryId, DeliveryState, Place,
     PlatformMessageId, Timestamp, Turn, TurnId,
 };
-use tertulia_storage::{NewDelivery, Outbox, PlaceState, StorageError};
+use tertulia_storage::{NewDelivery, Outbox, PlaceState, StorageError, Whereabouts};
 
 use crate::fault::{Fault, Tried};
 use crate::row::{json, or_empty};
@@ -18,6 +18,12 @@ pub(crate) const UNSETTLED: &str = "\
     WHERE d.conversation = ?1 AND d.state IN ('pending', 'sending', 'in_doubt') \
       AND NOT EXISTS (SELECT 1 FROM turns t WHERE t.id = d.turn AND t.state = 'running') \
     ORDER BY d.id";
+
+pub(crate) const OTHERS: &str = "\
+    SELECT o.message FROM deliveries d JOIN deliveries o \
+      ON o.account = d.account AND o.chat = d.chat AND o.message IS NOT NULL \
+    WHERE d.id = ?1 AND o.id <> d.id AND CAST(o.message AS INTEGER) > coalesce(d.begun_after, 0) \
+    LIMIT 1000";
 
 pub(crate) const OF_TURN: &str = "SELECT * FROM deliveries WHERE turn = ?1 ORDER BY part";
 
@@ -99,19 +105,9 @@ impl Outbox for SqliteStorage {
         .await
     }
 
-    async fn begun_after(
-        &self,
-        delivery: DeliveryId,
-    ) -> Result<Option<PlatformMessageId>, StorageError> {
+    async fn whereabouts(&self, delivery: DeliveryId) -> Result<Whereabouts, StorageError> {
         self.read(move |connection| {
-            Box::pin(async move {
-                let number: Option<Option<i64>> =
-                    sqlx::query_scalar("SELECT begun_after FROM deliveries WHERE id = ?1")
-                        .bind(delivery.0)
-                        .fetch_optional(connection)
-                        .await?;
-                Ok(number.flatten().map(|number| number.to_string().into()))
-            })
+            Box::pin(async move { whereabouts(connection, delivery).await })
         })
         .await
     }
@@ -241,6 +237,27 @@ async fn insert(
     .fetch_one(connection)
     .await?;
     row::delivery(&put)
+}
+
+async fn whereabouts(
+    connection: &mut SqliteConnection,
+    delivery: DeliveryId,
+) -> Tried<Whereabouts> {
+    let begun_after: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT begun_after FROM deliveries WHERE id = ?1")
+            .bind(delivery.0)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let others: Vec<String> = sqlx::query_scalar(OTHERS)
+        .bind(delivery.0)
+        .fetch_all(connection)
+        .await?;
+    Ok(Whereabouts {
+        begun_after: begun_after
+            .flatten()
+            .map(|number| number.to_string().into()),
+        others: others.into_iter().map(PlatformMessageId::from).collect(),
+    })
 }
 
 /// A delivery that was erased meanwhile is not missed.

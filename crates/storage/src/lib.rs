@@ -30,7 +30,7 @@ pub use accept::{Accepted, Arrival, Effect, Judged, JudgedBy, NewMessage, NewPro
 pub use conversations::{Anchored, Conversation, Conversations, ListedChat, ShownMessage, Summary};
 pub use error::StorageError;
 pub use inbox::Inbox;
-pub use outbox::{NewDelivery, Outbox, PlaceState};
+pub use outbox::{NewDelivery, Outbox, PlaceState, Whereabouts};
 pub use people::{People, Spent};
 pub use turns::{Counts, Next, Outcome, Turns};
 

@@ -42,14 +42,9 @@ pub trait Outbox: Send + Sync {
     /// Forgets the platform's id of a delivery whose message is gone, so that it is placed anew.
     async fn unplace(&self, delivery: DeliveryId, now: Timestamp) -> Result<(), StorageError>;
 
-    /// The greatest message id known in its chat, ours or another's, when the delivery was last
-    /// begun (opened, or marked as sending), where ids are numbers.
-    ///
-    /// What was placed then stands behind it, whatever has been said in the chat since.
-    async fn begun_after(
-        &self,
-        delivery: DeliveryId,
-    ) -> Result<Option<PlatformMessageId>, StorageError>;
+    /// What is known of the chat's messages around the moment when the delivery was last begun
+    /// (opened, or marked as sending), where ids are numbers.
+    async fn whereabouts(&self, delivery: DeliveryId) -> Result<Whereabouts, StorageError>;
 
     /// What is known about reaching a place.
     async fn place_state(&self, place: &Place) -> Result<PlaceState, StorageError>;
@@ -96,6 +91,16 @@ pub struct NewDelivery {
     pub content: Styled,
     /// The buttons below it.
     pub buttons: Vec<Button>,
+}
+
+/// What is known of a chat's messages around the moment when a delivery was begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The greatest message id known then, ours or another's: what was placed stands behind it,
+    /// whatever has been said in the chat since.
+    pub begun_after: Option<PlatformMessageId>,
+    /// Messages of other deliveries in that chat that are known to stand behind it, at most 1000.
+    pub others: Vec<PlatformMessageId>,
 }
 
 /// What is known about reaching a place.

@@ -572,3 +572,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_built_in_can_be_overridden_key_by_key() {
+    let env = env(&[
+        ("TELEGRAM_TOKEN", "123456:ABC"),
+        ("TERTULIA__ACCOUNTS__TELEGRAM__API_URL", "http://127.0.0.1:9"),
+        ("TERTULIA__ACCOUNTS__WEB__PERSONA", "default"),
+        ("TERTULIA__MODELS__LOCAL__CONTEXT", "2048"),
+    ]);
+    let config = Config::default_for(&env).unwrap();
+    let Account::Telegram(telegram) = &config.accounts["telegram"] else {
+        panic!()
+    };
+    assert_eq!(telegram.api_url, "http://127.0.0.1:9");
+    assert_eq!(telegram.token.expose_secret(), "123456:ABC");
+    let Model::Candle(local) = &config.models["local"] else {
+        panic!()
+    };
+    assert_eq!((local.context, local.source.as_str()), (2048, "smollm2-135m-instruct"));
+    assert_eq!(config.accounts["web"].platform(), "web");
+
+    // What the file leaves half done is no more built in than before.
+    let half = "[accounts.telegram]\napi_url = \"http://127.0.0.1:9\"\n";
+    assert!(parse(half, "f", &env, &no_files).is_err());
+}

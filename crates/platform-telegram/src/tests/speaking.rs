@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tertulia_domain::{Span, Style};
-use tertulia_platform::{DeliverError, Platform, Preview, Settled, Streaming, Unreachable};
+use tertulia_platform::{DeliverError, Platform, Preview, Settled, Streaming, Traces, Unreachable};
 
 use super::server::{Reply, hanging_up};
 use super::*;
@@ -195,7 +195,7 @@ async fn a_lost_message_is_found_by_writing_itself_over_it() {
             "editMessageText",
             bad(400, "Bad Request: message is not modified: the same"),
         );
-    let settled = telegram.settle(&outgoing("7"), Some(&id(50))).await;
+    let settled = telegram.settle(&outgoing("7"), &behind(50)).await;
     assert_eq!(settled.unwrap(), Settled::Placed(id(53)));
     let tried: Vec<_> = server
         .calls("editMessageText")
@@ -230,7 +230,7 @@ async fn a_message_that_is_nowhere_is_absent() {
         server.next("editMessageText", nothing());
     }
     let in_group = outgoing("-1001234567890");
-    let settled = polling(&server).settle(&in_group, Some(&id(50))).await;
+    let settled = polling(&server).settle(&in_group, &behind(50)).await;
     assert_eq!(settled.unwrap(), Settled::Absent);
     assert_eq!(ids(&server), (51..=78).collect::<Vec<_>>());
 
@@ -243,11 +243,13 @@ async fn a_message_that_is_nowhere_is_absent() {
         reply_to: Some(id(900)),
         ..outgoing("7")
     };
-    let settled = polling(&server).settle(&answer, Some(&id(50))).await;
+    let settled = polling(&server).settle(&answer, &behind(50)).await;
     assert_eq!(settled.unwrap(), Settled::Absent);
     assert_eq!(ids(&server), (901..=964).collect::<Vec<_>>());
 
-    let settled = polling(&server).settle(&outgoing("7"), None).await;
+    let settled = polling(&server)
+        .settle(&outgoing("7"), &Traces::default())
+        .await;
     assert_eq!(settled.unwrap(), Settled::Unknown);
 }
 
@@ -255,7 +257,7 @@ async fn a_message_that_is_nowhere_is_absent() {
 async fn an_unreachable_server_leaves_the_doubt() {
     let server = Server::start().await;
     server.next("editMessageText", Reply::Page(502));
-    let settled = polling(&server).settle(&outgoing("7"), Some(&id(50))).await;
+    let settled = polling(&server).settle(&outgoing("7"), &behind(50)).await;
     assert!(
         matches!(settled, Err(DeliverError::Again { .. })),
         "{settled:?}"
@@ -318,4 +320,11 @@ async fn a_long_draft_shows_what_is_being_written() {
     let text = server.calls("sendMessageDraft")[0]["text"].clone();
     let text = text.as_str().unwrap();
     assert!(text.ends_with("the end") && text.encode_utf16().count() <= 4096);
+}
+
+fn behind(message: i32) -> Traces {
+    Traces {
+        after: Some(id(message)),
+        others: Vec::new(),
+    }
 }

@@ -6,7 +6,7 @@ use super::memory;
 use crate::{accept, conversations, outbox, people, places, turns};
 
 /// Queries, and whether they may walk through an index of open things as a whole.
-const QUERIES: [(&str, &str, bool); 24] = [
+const QUERIES: [(&str, &str, bool); 25] = [
     ("join", accept::JOINABLE, false),
     ("open turns", accept::OPEN, false),
     ("edit", accept::EDIT, false),
@@ -22,6 +22,7 @@ const QUERIES: [(&str, &str, bool); 24] = [
     ("prune messages", conversations::PRUNE, false),
     ("unsettled", outbox::UNSETTLED, false),
     ("deliveries", outbox::OF_TURN, false),
+    ("others", outbox::OTHERS, false),
     ("spent by", people::SPENT_BY, false),
     ("spent in", people::SPENT_IN, false),
     ("spent by model", people::SPENT_BY_MODEL, false),

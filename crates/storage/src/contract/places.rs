@@ -1,6 +1,6 @@
 //! Places: whether they can be reached, and chats that move.
 
-use tertulia_domain::{DeliveryState, Place, TurnEnd};
+use tertulia_domain::{DeliveryState, Place, PlatformMessageId, TurnEnd};
 
 use super::Scene;
 use crate::{Effect, JudgedBy, PlaceState, Storage};
@@ -53,37 +53,47 @@ pub async fn reach_is_known_by_chat_and_thread(store: &dyn Storage) {
 }
 
 /// A delivery that is lost sight of is looked for behind what was known when it was begun, however
-/// much is said in the chat meanwhile.
+/// much is said in the chat meanwhile, and not where others of ours are known to stand.
 pub async fn a_delivery_knows_what_it_was_begun_after(store: &dyn Storage) {
     let mut scene = Scene::new(store);
     let turn = scene.ask("@anna", "anna", "one").await;
-    let early = Scene::part(&turn, 0, "so far");
-    let opened = store
-        .open_delivery(turn.id, &early, scene.now)
+    let parts = [0, 1].map(|part| Scene::part(&turn, part, "so far"));
+    let first = store
+        .open_delivery(turn.id, &parts[0], scene.now)
         .await
         .unwrap();
-    let before = store.begun_after(opened.id).await.unwrap();
+    let known = store.whereabouts(first.id).await.unwrap();
     let asked = store.asked(turn.id).await.unwrap().remove(0);
-    assert_eq!(before, asked.platform_id);
+    assert_eq!(
+        (known.begun_after, known.others),
+        (asked.platform_id.clone(), Vec::new())
+    );
     scene.say("@anna", "anna", "two").await;
-    assert_eq!(store.begun_after(opened.id).await.unwrap(), before);
-    store
-        .mark(opened.id, DeliveryState::Sending, None, scene.now)
+    let second = store
+        .open_delivery(turn.id, &parts[1], scene.now)
         .await
         .unwrap();
-    let later = store.begun_after(opened.id).await.unwrap();
-    assert_ne!(later, before);
-    let placed = "1000000".into();
+    let placed: PlatformMessageId = "1000000".into();
+    let (state, now) = (DeliveryState::Sent, scene.now);
     store
-        .mark(opened.id, DeliveryState::Sent, Some(&placed), scene.now)
+        .mark(second.id, state, Some(&placed), now)
         .await
         .unwrap();
-    assert_eq!(store.begun_after(opened.id).await.unwrap(), later);
+    let known = store.whereabouts(first.id).await.unwrap();
+    assert_eq!(
+        (known.begun_after, known.others),
+        (asked.platform_id, vec![placed.clone()])
+    );
+    // Begun anew it stands behind everything.
     store
-        .mark(opened.id, DeliveryState::Sending, None, scene.now)
+        .mark(first.id, DeliveryState::Sending, None, now)
         .await
         .unwrap();
-    assert_eq!(store.begun_after(opened.id).await.unwrap(), Some(placed));
+    let known = store.whereabouts(first.id).await.unwrap();
+    assert_eq!(
+        (known.begun_after, known.others),
+        (Some(placed), Vec::new())
+    );
 }
 
 /// A group becomes a supergroup: the talk goes on there.
