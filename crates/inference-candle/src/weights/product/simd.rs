@@ -129,8 +129,9 @@ fn dot<const FUSED: bool>(left: &[f32], right: &[f32]) -> f32 {
 #[inline(always)]
 fn total(lanes: &[f32; LANES]) -> f32 {
     // Hidden, so that the order of this sum does not decide how the loop before keeps its lanes.
-    let [a, b, c, d, e, f, g, h] = black_box(*lanes);
-    ((a + e) + (b + f)) + ((c + g) + (d + h))
+    let lanes = black_box(*lanes);
+    let (low, high) = lanes.split_at(LANES / 2);
+    low.iter().zip(high).map(|(low, high)| low + high).sum()
 }
 
 #[inline(always)]
