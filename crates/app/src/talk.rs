@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
 use tertulia_config::Config;
 use tertulia_conversation::{
@@ -13,13 +13,14 @@ use tertulia_conversation::{
 };
 use tertulia_domain::{AccountId, Clock, Language, PersonId, Place, Scope, SystemClock};
 use tertulia_platform::{Event, Intake, Platform, Said, Update};
+use tertulia_storage::Storage;
 use tertulia_storage_sqlite::SqliteStorage;
 use tokio::sync::mpsc;
 
 use crate::cli::{ConfigFile, Done, Failure};
 use crate::models::Shelf;
 use crate::settings::settings;
-use crate::terminal::{ACCOUNT, Terminal};
+use crate::terminal::{ACCOUNT, Answer, Terminal};
 use crate::{configs, output};
 
 /// Talks until the input ends, or answers `text` once.
@@ -34,10 +35,12 @@ pub(crate) async fn run(file: &ConfigFile, persona: Option<&str>, text: &str) ->
         )));
     }
     let (done, mut answers) = mpsc::unbounded_channel();
-    let talk = Talk::begin(&config, persona, Terminal::new(done)).await?;
+    let storage: Arc<dyn Storage> = Arc::new(SqliteStorage::open("sqlite::memory:").await?);
+    let terminal = Terminal::new(storage.clone(), done);
+    let talk = Talk::begin(&config, persona, storage, terminal).await?;
     if !text.trim().is_empty() {
-        talk.say(text, &mut answers).await?;
-        return Ok(());
+        let answer = talk.say(text, &mut answers).await?;
+        return answer.map_err(|why| anyhow!(why).into());
     }
     if std::io::stdin().is_terminal() {
         output::say("Write, and Enter sends. Ctrl-C stops an answer, Ctrl-D ends.");
@@ -53,7 +56,9 @@ pub(crate) async fn run(file: &ConfigFile, persona: Option<&str>, text: &str) ->
         };
         let Some(line) = line else { break };
         if !line.trim().is_empty() {
-            talk.say(&line, &mut answers).await?;
+            if let Err(why) = talk.say(&line, &mut answers).await? {
+                output::say(&why);
+            }
         }
     }
     Ok(())
@@ -73,6 +78,7 @@ impl Talk {
     async fn begin(
         config: &Config,
         persona: &str,
+        storage: Arc<dyn Storage>,
         terminal: Arc<Terminal>,
     ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -86,11 +92,10 @@ impl Talk {
                 .map(|(name, problem)| format!("{name}: {problem}"));
             bail!("no model works: {}", problem.unwrap_or_default());
         }
-        let storage = SqliteStorage::open("sqlite::memory:").await?;
         let platforms: HashMap<AccountId, Arc<dyn Platform>> =
             HashMap::from([(ACCOUNT.into(), terminal as Arc<dyn Platform>)]);
         let service = Service::new(Parts {
-            storage: Arc::new(storage),
+            storage,
             platforms,
             settings: with_terminal(settings(&only, prepared.models, 1), persona),
             clock: clock.clone(),
@@ -111,8 +116,8 @@ impl Talk {
     async fn say(
         &self,
         text: &str,
-        answers: &mut mpsc::UnboundedReceiver<()>,
-    ) -> anyhow::Result<()> {
+        answers: &mut mpsc::UnboundedReceiver<Answer>,
+    ) -> anyhow::Result<Answer> {
         self.send(text).await?;
         loop {
             tokio::select! {
@@ -122,7 +127,7 @@ impl Talk {
                     // The stopped answer and the word that it was stopped.
                     answers.recv().await;
                     answers.recv().await;
-                    return Ok(());
+                    return Ok(Ok(()));
                 }
             }
         }

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tertulia_domain::{AccountId, Place, PlatformMessageId, Styled};
+use tertulia_domain::{AccountId, Place, PlatformMessageId, Styled, TurnEnd, TurnState};
 use tertulia_platform::{
     Capabilities, DeliverError, Intake, Outgoing, Platform, PlatformError, Preview, Settled,
     Streaming, Traces,
 };
+use tertulia_storage::Storage;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -17,23 +18,29 @@ use crate::output;
 /// The account's name; there is no other in a terminal.
 pub(crate) const ACCOUNT: &str = "terminal";
 
+/// That an answer is on the screen, or the words for which there is none.
+pub(crate) type Answer = Result<(), String>;
+
 /// Shows one answer after the other on stdout.
 pub(crate) struct Terminal {
     account: AccountId,
     /// What of the present answer is on the screen.
     shown: Mutex<String>,
-    /// Told at the end of each answer.
-    done: mpsc::UnboundedSender<()>,
+    /// Knows how a turn ended.
+    storage: Arc<dyn Storage>,
+    /// Told at the end of each answer; without one, why there is none.
+    done: mpsc::UnboundedSender<Answer>,
 }
 
 // === impl Terminal ===
 
 impl Terminal {
     /// A terminal that tells `done` at the end of each answer.
-    pub(crate) fn new(done: mpsc::UnboundedSender<()>) -> Arc<Self> {
+    pub(crate) fn new(storage: Arc<dyn Storage>, done: mpsc::UnboundedSender<Answer>) -> Arc<Self> {
         Arc::new(Self {
             account: ACCOUNT.into(),
             shown: Mutex::default(),
+            storage,
             done,
         })
     }
@@ -79,14 +86,27 @@ impl Platform for Terminal {
     }
 
     async fn deliver(&self, outgoing: &Outgoing) -> Result<PlatformMessageId, DeliverError> {
-        self.show(&outgoing.content.text);
-        output::stream("\n");
+        let text = &outgoing.content.text;
+        let turn = self.storage.turn(outgoing.turn).await;
+        let turn = turn.map_err(|error| DeliverError::Again {
+            after: Duration::from_millis(100),
+            source: Box::new(error),
+        })?;
+        let unanswered = turn.is_some_and(|turn| {
+            use TurnEnd::{Failed, Refused};
+            matches!(turn.state, TurnState::Ended(Failed | Refused))
+        });
+        if !unanswered {
+            self.show(text);
+            output::stream("\n");
+        }
         self.shown
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+        let answer = if unanswered { Err(text.clone()) } else { Ok(()) };
         // Nobody listens any more only when the program ends.
-        let _ = self.done.send(());
+        let _ = self.done.send(answer);
         Ok(PlatformMessageId::from(outgoing.delivery.to_string()))
     }
 

@@ -130,6 +130,9 @@ async fn chat(
         return Ok(answering.broken());
     };
     let models = candidates(settings, &persona, conversation, &verdict);
+    if let (Verdict::NoMoney { per }, []) = (&verdict, models.as_slice()) {
+        return Ok(answering.notice(TurnEnd::Refused, &Text::AllowanceSpent { per: *per }));
+    }
     let generation = Generation {
         answering,
         conversation,
@@ -153,6 +156,7 @@ fn candidates(
     conversation: &Conversation,
     verdict: &Verdict,
 ) -> Vec<Model> {
+    let no_money = matches!(verdict, Verdict::NoMoney { .. });
     let chosen = conversation
         .model
         .as_ref()
@@ -162,7 +166,7 @@ fn candidates(
         .into_iter()
         .chain(rest)
         .filter_map(|name| settings.models.get(name))
-        .filter(|model| *verdict != Verdict::NoMoney || model.price.is_none())
+        .filter(|model| !no_money || model.price.is_none())
         .cloned()
         .collect()
 }

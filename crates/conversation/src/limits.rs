@@ -3,6 +3,8 @@
 //! The count comes from the store, so a restart or a second message in the same instant changes
 //! nothing; the turn that asks is not counted yet.
 
+use std::time::Duration;
+
 use tertulia_domain::{Money, Turn};
 use tertulia_storage::Spent;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +20,10 @@ pub(crate) enum Verdict {
     /// Everything.
     Free,
     /// Only models that cost nothing.
-    NoMoney,
+    NoMoney {
+        /// The period whose money is spent.
+        per: Duration,
+    },
     /// Nothing, for this reason.
     Refused(Text<'static>),
 }
@@ -50,7 +55,7 @@ pub(crate) async fn check(
             let spent = patiently(end, "read what was spent", ask).await?;
             match kind.judge(allowance, &spent) {
                 Verdict::Free => {}
-                Verdict::NoMoney => verdict = Verdict::NoMoney,
+                no_money @ Verdict::NoMoney { .. } => verdict = no_money,
                 refused @ Verdict::Refused(_) => return Ok(refused),
             }
         }
@@ -70,7 +75,7 @@ enum Kind {
 impl Kind {
     const ALL: [Kind; 3] = [Kind::Messages, Kind::Tokens, Kind::Money];
 
-    fn period(self, allowance: &Allowance) -> Option<std::time::Duration> {
+    fn period(self, allowance: &Allowance) -> Option<Duration> {
         match self {
             Kind::Messages => allowance.messages.map(|rate| rate.per),
             Kind::Tokens => allowance.tokens.map(|rate| rate.per),
@@ -97,7 +102,7 @@ impl Kind {
             },
             Kind::Money => match allowance.money {
                 Some(rate) if spent.money >= rate.amount && rate.amount >= Money::ZERO => {
-                    Verdict::NoMoney
+                    Verdict::NoMoney { per: rate.per }
                 }
                 _ => Verdict::Free,
             },
@@ -107,8 +112,6 @@ impl Kind {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::settings::Rate;
 
@@ -147,7 +150,10 @@ mod tests {
             Verdict::Refused(_)
         ));
         assert_eq!(judge(Kind::Money, spent(0, 0, 49)), Verdict::Free);
-        assert_eq!(judge(Kind::Money, spent(0, 0, 50)), Verdict::NoMoney);
+        assert_eq!(
+            judge(Kind::Money, spent(0, 0, 50)),
+            Verdict::NoMoney { per: day }
+        );
         assert_eq!(
             Kind::Money.judge(&Allowance::default(), &spent(9, 9, i64::MAX)),
             Verdict::Free

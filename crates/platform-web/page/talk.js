@@ -29,6 +29,8 @@ export class Talk {
     this.open = [];
     /** Answers to come beyond those. */
     this.expected = 0;
+    /** Answers that came before the house had acknowledged the message. */
+    this.early = 0;
     this.retryUntil = 0;
     this.judgements = new Map();
     this.stopping = false;
@@ -110,7 +112,8 @@ export class Talk {
     item.sending = false;
     item.trouble = false;
     item.read = this.reading;
-    this.expected += 1;
+    if (this.early) this.early -= 1;
+    else this.expected += 1;
     this.changed();
     // It may have been taken the first time, and be in the history already.
     if (again) this.read();
@@ -172,7 +175,8 @@ export class Talk {
       fresh: true,
     });
     if (this.open.includes(turn)) this.open = this.open.filter((one) => one !== turn);
-    else if (!nth) this.expected = Math.max(0, this.expected - 1);
+    else if (!nth && this.expected) this.expected -= 1;
+    else if (!nth && this.tail.some((item) => item.sending)) this.early += 1;
     this.retryUntil = 0;
     this.on.answered(message);
     this.changed();
