@@ -54,7 +54,7 @@ const KEY: [(&str, &str); 1] = [("CANARY_KEY", "CANARY-sk-1")];
 #[tokio::test]
 async fn wrong_usage_is_2_and_help_is_a_result() {
     let house = House::new("", &[]);
-    let wrong: [&[&str]; 7] = [
+    let wrong: [&[&str]; 6] = [
         &["serv"],
         &["serve", "--no-such"],
         &["config"],
@@ -400,16 +400,56 @@ async fn a_broken_model_file_is_named_and_another_model_serves() {
     let both = format!(
         "{}[models.gpt]\nkind = \"openai\"\nbase_url = \"{}\"\nmodel = \"scripted\"\n\
          [personas.default]\nmodels = [\"local\", \"gpt\"]\n",
-        alone("missing"),
+        alone("truncated"),
         server.base_url()
     );
-    let house = Tertulia::start(&both, &[]).await;
-    house.wait_for_line("missing.gguf", SOON).await;
-    let answer = Visitor::new(&house.base_url())
-        .await
-        .talk()
-        .await
-        .ask("hello")
-        .await;
-    assert!(answer.text.starts_with("echo: hello"), "{}", answer.text);
+    let house = House::new(&both, &[]);
+    let file = house.dir().join("truncated.gguf");
+    std::fs::write(file, broken[0].1).expect("it can be written");
+    let mut house = house.spawn();
+    house.ready().await;
+    house.wait_for_line("truncated.gguf", SOON).await;
+    let mut talk = Visitor::new(&house.base_url()).await.talk().await;
+    let answer = talk.ask("hello").await.text;
+    assert!(answer.starts_with("echo: hello"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_copy_is_made_while_serving_and_put_back() {
+    let server = OpenAiServer::start().await;
+    let mut house = Tertulia::start(&remote(&server), &KEY).await;
+    let mut talk = Visitor::new(&house.base_url()).await.talk().await;
+    talk.ask("before the copy").await;
+    let on = |command, file| [command, CONFIG[0], CONFIG[1], file];
+    let (out, err) = run(house.house(), &on("backup", "copy.db"), 0).await;
+    assert!(out.is_empty() && err.contains("copy.db"), "{out}{err}");
+    talk.ask("after the copy").await;
+    // The other commands work beside the service too.
+    run(house.house(), &["doctor", CONFIG[0], CONFIG[1]], 0).await;
+    let id = talk.visitor.person.clone();
+    let export = ["person", "export", CONFIG[0], CONFIG[1], &id];
+    let (out, _) = run(house.house(), &export, 0).await;
+    assert!(out.contains("after the copy"), "{out}");
+    let (_, err) = run(house.house(), &on("restore", "copy.db"), 1).await;
+    assert!(err.contains("in use"), "{err}");
+
+    assert_eq!(house.terminate().await, Some(0));
+    std::fs::write(house.house().dir().join("page.db"), "<html>").expect("it can be written");
+    for wrong in ["page.db", "nowhere.db"] {
+        let (_, err) = run(house.house(), &on("restore", wrong), 1).await;
+        assert!(err.contains(wrong), "{err}");
+    }
+    run(house.house(), &on("restore", "copy.db"), 0).await;
+    let (out, _) = run(house.house(), &export, 0).await;
+    assert!(
+        out.contains("before the copy") && !out.contains("after the copy"),
+        "{out}"
+    );
+    house.restart().await;
+    let mut talk = talk.visitor.talk_in(&talk.chat).await;
+    assert_eq!(talk.ask("on we go").await.text, "echo: on we go");
+    assert_eq!(
+        talk.answers().await,
+        ["echo: before the copy", "echo: on we go"]
+    );
 }

@@ -3,6 +3,7 @@
 mod arrows;
 mod cli;
 mod crash;
+mod drain;
 mod emulators;
 mod endpoint;
 mod local;
