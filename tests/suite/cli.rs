@@ -1,11 +1,14 @@
 //! The command line: results on stdout, words for people on stderr, and the exit codes
 //! 0 done, 1 failed, 2 wrong usage or config.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
 use world::openai::{OpenAiServer, Script};
-use world::process::{House, Tertulia};
+use world::process::{House, Tertulia, binary};
 
 use crate::visitor::{SOON, Visitor};
 
@@ -452,4 +455,42 @@ async fn a_copy_is_made_while_serving_and_put_back() {
         talk.answers().await,
         ["echo: before the copy", "echo: on we go"]
     );
+}
+
+#[tokio::test]
+async fn an_answer_in_the_terminal_can_be_stopped() {
+    let server = OpenAiServer::start().await;
+    server.reply_next(
+        Script::say(&"on and ".repeat(500)).paced(Duration::ZERO, Duration::from_millis(20)),
+    );
+    let house = House::new(&remote(&server), &KEY);
+    let mut child = Command::new(binary())
+        .args(["chat", CONFIG[0], CONFIG[1], "hello"])
+        .current_dir(house.dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let mut first = [0; 16];
+    let stdout = child.stdout.as_mut().expect("stdout is piped");
+    stdout
+        .read_exact(&mut first)
+        .await
+        .expect("the answer begins at once");
+    let pid = child.id().expect("it runs").to_string();
+    let kill = Command::new("kill").args(["-INT", &pid]).status().await;
+    assert!(kill.is_ok_and(|status| status.success()));
+    let output = child.wait_with_output().await.expect("it ends");
+    let text = [&first[..], &output.stdout].concat();
+    let text = String::from_utf8(text).expect("stdout is text");
+    assert!("on and ".repeat(500).starts_with(text.trim_end()), "{text}");
+    assert_eq!(
+        (output.status.code(), err(&output).as_str()),
+        (Some(1), "tertulia: Stopped.\n")
+    );
+    server
+        .wait_until(|server| server.disconnects() == 1, SOON)
+        .await;
 }

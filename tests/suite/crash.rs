@@ -115,8 +115,9 @@ async fn campaign(seed: u64, kills: usize, drafts: bool) -> Tally {
     }
     // Answers that come late or never, so that kills find deliveries in doubt.
     let late = Fault::DelayAnswer(Duration::from_millis(60));
-    let faults = [late.clone(), late, Fault::DropAfter, Fault::DropBefore];
-    telegram.chaos(seed, 0.25, &faults, &["sendMessage", "editMessageText"]);
+    let mut faults = vec![late; 8];
+    faults.extend([Fault::DropAfter, Fault::DropBefore]);
+    telegram.chaos(seed, 0.2, &faults, &["sendMessage", "editMessageText"]);
     let mut random = StdRng::seed_from_u64(seed ^ u64::from(drafts));
     let mut house = Tertulia::start(&config(&telegram, &model), &[]).await;
     let mut asked: HashMap<i64, usize> = HashMap::new();
@@ -138,6 +139,7 @@ async fn campaign(seed: u64, kills: usize, drafts: bool) -> Tally {
         }
     }
     house.ready().await;
+    telegram.chaos(seed, 0.0, &[], &[]);
     let expected: usize = asked.values().sum();
     let answered = |telegram: &Arc<TelegramServer>| {
         (1..=PEOPLE)

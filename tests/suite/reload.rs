@@ -205,7 +205,8 @@ async fn only_operators_operate_and_secrets_stay_hidden() {
     let env = [("TERTULIA_ADMIN_TOKEN", "CANARY-TOKEN")];
     let shut = Tertulia::start(&config(&server, "old", token), &env).await;
     let bearer = ("authorization", "Bearer CANARY-TOKEN");
-    let rows: [(&Tertulia, &[(&str, &str)], u16); 9] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let rows: [(&Tertulia, Headers<'_>, u16); 9] = [
         (&open, &[], 200),
         (&open, &[("x-forwarded-for", "127.0.0.1")], 403),
         (&open, &[("forwarded", "for=127.0.0.1")], 403),

@@ -58,11 +58,11 @@ fn persona(name: &str, section: &config::Persona) -> Persona {
             .map(|name| ModelName::from(name.as_str()))
             .collect(),
         sampling: Sampling {
-            temperature: section.temperature as f32,
-            top_p: section.top_p as f32,
+            temperature: section.temperature,
+            top_p: section.top_p,
             top_k: section.top_k,
-            min_p: section.min_p as f32,
-            repetition_penalty: section.repetition_penalty as f32,
+            min_p: section.min_p,
+            repetition_penalty: section.repetition_penalty,
             seed: section.seed,
             stop: section.stop.clone(),
         },

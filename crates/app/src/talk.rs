@@ -55,10 +55,10 @@ pub(crate) async fn run(file: &ConfigFile, persona: Option<&str>, text: &str) ->
             _ = tokio::signal::ctrl_c() => None,
         };
         let Some(line) = line else { break };
-        if !line.trim().is_empty() {
-            if let Err(why) = talk.say(&line, &mut answers).await? {
-                output::say(&why);
-            }
+        if !line.trim().is_empty()
+            && let Err(why) = talk.say(&line, &mut answers).await?
+        {
+            output::say(&why);
         }
     }
     Ok(())
@@ -119,18 +119,16 @@ impl Talk {
         answers: &mut mpsc::UnboundedReceiver<Answer>,
     ) -> anyhow::Result<Answer> {
         self.send(text).await?;
-        loop {
-            tokio::select! {
-                answer = answers.recv() => return answer.context("the terminal is gone"),
-                _ = tokio::signal::ctrl_c() => {
-                    self.send("/stop").await?;
-                    // The stopped answer and the word that it was stopped.
-                    answers.recv().await;
-                    answers.recv().await;
-                    return Ok(Ok(()));
-                }
+        let answer = tokio::select! {
+            answer = answers.recv() => answer,
+            _ = tokio::signal::ctrl_c() => {
+                self.send("/stop").await?;
+                // The answer so far, then the word that it was stopped.
+                answers.recv().await;
+                answers.recv().await
             }
-        }
+        };
+        answer.context("the terminal is gone")
     }
 
     async fn send(&self, text: &str) -> anyhow::Result<()> {

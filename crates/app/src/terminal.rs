@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tertulia_domain::{AccountId, Place, PlatformMessageId, Styled, TurnEnd, TurnState};
+use tertulia_domain::{AccountId, Ask, Place, PlatformMessageId, Styled, Turn, TurnEnd, TurnState};
 use tertulia_platform::{
     Capabilities, DeliverError, Intake, Outgoing, Platform, PlatformError, Preview, Settled,
     Streaming, Traces,
@@ -59,6 +59,19 @@ impl Terminal {
     }
 }
 
+impl Terminal {
+    /// Whether what we say to this turn is only why there is no answer, or no more of it.
+    fn is_unanswered(&self, turn: &Turn) -> bool {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        match (turn.state, &turn.ask) {
+            (_, Ask::Command(command)) if command.name == "stop" => true,
+            (TurnState::Ended(TurnEnd::Failed | TurnEnd::Refused), _) => true,
+            (TurnState::Ended(TurnEnd::Cancelled), _) => shown.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 #[async_trait]
 impl Platform for Terminal {
     fn account(&self) -> &AccountId {
@@ -92,10 +105,7 @@ impl Platform for Terminal {
             after: Duration::from_millis(100),
             source: Box::new(error),
         })?;
-        let unanswered = turn.is_some_and(|turn| {
-            use TurnEnd::{Failed, Refused};
-            matches!(turn.state, TurnState::Ended(Failed | Refused))
-        });
+        let unanswered = turn.is_some_and(|turn| self.is_unanswered(&turn));
         if !unanswered {
             self.show(text);
             output::stream("\n");
@@ -104,7 +114,11 @@ impl Platform for Terminal {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
-        let answer = if unanswered { Err(text.clone()) } else { Ok(()) };
+        let answer = if unanswered {
+            Err(text.clone())
+        } else {
+            Ok(())
+        };
         // Nobody listens any more only when the program ends.
         let _ = self.done.send(answer);
         Ok(PlatformMessageId::from(outgoing.delivery.to_string()))

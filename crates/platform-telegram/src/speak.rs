@@ -13,9 +13,12 @@ use crate::verdict::{Verdict, judge};
 
 /// How many ids above the last known one are tried for a lost message.
 ///
-/// Private chats and basic groups share the account's counter, so whatever else went on
-/// meanwhile lies between.
-const PROBES_MAX: usize = 64;
+/// Private chats and basic groups share the account's counter, so whatever was on its way
+/// elsewhere lies between.
+const PROBES_MAX: usize = 24;
+
+/// How often one id is tried again when the line breaks.
+const PATIENCE: u32 = 8;
 
 /// How many empty ids in a row end the search in a chat that numbers its own messages: there,
 /// only what was deleted leaves a gap.
@@ -187,6 +190,7 @@ impl Telegram {
         mut letter: Letter,
         lane: &Lane,
     ) -> Result<Tried, DeliverError> {
+        let mut broken = 0;
         loop {
             self.flow.unpaused(lane).await;
             let error = match self.attempt(&letter).await {
@@ -200,6 +204,11 @@ impl Telegram {
                 Ok(Posted::Unstylable) => self.strip(address, &mut letter)?,
                 Err(DeliverError::TargetGone) if nothing => return Ok(Tried::Nothing),
                 Err(DeliverError::TargetGone) => return Ok(Tried::Others),
+                // Beginning the search anew for every broken line might never end it.
+                Err(DeliverError::Again { after, .. }) if broken < PATIENCE => {
+                    broken += 1;
+                    tokio::time::sleep(after).await;
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -134,7 +134,14 @@ async fn take_in(
                 )
                 .await?;
                 transcript::insert(connection, conversation, None, None, "live", message).await?;
-                transcript::seen(connection, key, message.platform_id.as_ref(), arrival.at).await?;
+                transcript::seen(
+                    connection,
+                    key,
+                    *private,
+                    message.platform_id.as_ref(),
+                    arrival.at,
+                )
+                .await?;
             }
             Effect::Edited {
                 account,

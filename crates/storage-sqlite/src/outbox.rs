@@ -1,7 +1,7 @@
 //! Deliveries: what shall stand on the platforms, and whether it does.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
+use sqlx::{Row, SqliteConnection};
 use tertulia_domain::{
     AccountId, ChatId, ConversationId, Delivery, DeliveryId, DeliveryState, Place,
     PlatformMessageId, Timestamp, Turn, TurnId,
@@ -214,7 +214,8 @@ async fn insert(
         "INSERT INTO deliveries (conversation, turn, part, account, chat, thread, reply_to, \
          content, buttons, state, created_at, updated_at, begun_after) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, \
-           (SELECT last_message FROM places WHERE account = ?4 AND chat = ?5 AND thread = '')) \
+           (SELECT max(last_message) FROM places \
+            WHERE account = ?4 AND thread = '' AND (chat = ?5 OR (chat = '' AND ?12)))) \
          ON CONFLICT (turn, part) DO UPDATE SET account = excluded.account, \
            chat = excluded.chat, thread = excluded.thread, reply_to = excluded.reply_to, \
            content = excluded.content, buttons = excluded.buttons, \
@@ -234,6 +235,7 @@ async fn insert(
     .bind(json(&new.buttons)?)
     .bind(state.as_str())
     .bind(now.0)
+    .bind(turn.private)
     .fetch_one(connection)
     .await?;
     row::delivery(&put)
@@ -271,10 +273,13 @@ async fn mark(
     let marked = sqlx::query(
         "UPDATE deliveries SET state = ?2, message = coalesce(?3, message), updated_at = ?4, \
            begun_after = CASE ?2 WHEN 'sending' THEN \
-             (SELECT p.last_message FROM places p WHERE p.account = deliveries.account \
-                AND p.chat = deliveries.chat AND p.thread = '') \
+             (SELECT max(p.last_message) FROM places p \
+              WHERE p.account = deliveries.account AND p.thread = '' \
+                AND (p.chat = deliveries.chat OR (p.chat = '' AND \
+                  (SELECT private FROM turns t WHERE t.id = deliveries.turn)))) \
              ELSE begun_after END \
-         WHERE id = ?1 RETURNING *",
+         WHERE id = ?1 \
+         RETURNING *, (SELECT private FROM turns t WHERE t.id = deliveries.turn) AS private",
     )
     .bind(delivery.0)
     .bind(state.as_str())
@@ -284,7 +289,16 @@ async fn mark(
     .await?;
     if let (Some(marked), Some(message)) = (marked, message) {
         let place = row::place(&marked)?;
-        places::seen(connection, &place.account, &place.chat, &message, now).await?;
+        let private = marked.try_get("private")?;
+        places::seen(
+            connection,
+            &place.account,
+            &place.chat,
+            private,
+            &message,
+            now,
+        )
+        .await?;
     }
     Ok(())
 }

@@ -81,30 +81,40 @@ pub(crate) async fn state(connection: &mut SqliteConnection, place: &Place) -> T
     Ok(state)
 }
 
+/// The place that stands for all talks between two of an account: some platforms number the
+/// messages of these by one counter.
+pub(crate) const PRIVATE: &str = "";
+
 /// Notes a message of a chat, for what is begun after it; ids that are not numbers have no order.
 pub(crate) async fn seen(
     connection: &mut SqliteConnection,
     account: &AccountId,
     chat: &ChatId,
+    private: bool,
     message: &PlatformMessageId,
     at: Timestamp,
 ) -> Tried<()> {
     let Ok(number) = message.as_str().parse::<i64>() else {
         return Ok(());
     };
-    sqlx::query(
-        "INSERT INTO places (account, chat, thread, last_message, updated_at) \
-         VALUES (?1, ?2, '', ?3, ?4) \
-         ON CONFLICT (account, chat, thread) DO UPDATE SET \
-           last_message = excluded.last_message, updated_at = excluded.updated_at \
-         WHERE last_message IS NULL OR last_message < excluded.last_message",
-    )
-    .bind(account.as_str())
-    .bind(chat.as_str())
-    .bind(number)
-    .bind(at.0)
-    .execute(connection)
-    .await?;
+    for chat in [Some(chat.as_str()), private.then_some(PRIVATE)]
+        .into_iter()
+        .flatten()
+    {
+        sqlx::query(
+            "INSERT INTO places (account, chat, thread, last_message, updated_at) \
+             VALUES (?1, ?2, '', ?3, ?4) \
+             ON CONFLICT (account, chat, thread) DO UPDATE SET \
+               last_message = excluded.last_message, updated_at = excluded.updated_at \
+             WHERE last_message IS NULL OR last_message < excluded.last_message",
+        )
+        .bind(account.as_str())
+        .bind(chat)
+        .bind(number)
+        .bind(at.0)
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
 }
 

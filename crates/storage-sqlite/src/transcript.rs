@@ -103,12 +103,22 @@ pub(crate) async fn latest_message(
 pub(crate) async fn seen(
     connection: &mut SqliteConnection,
     key: &ConversationKey,
+    private: bool,
     message: Option<&PlatformMessageId>,
     at: Timestamp,
 ) -> Tried<()> {
     match message {
         Some(message) => {
-            places::seen(connection, &key.place.account, &key.place.chat, message, at).await
+            let place = &key.place;
+            places::seen(
+                connection,
+                &place.account,
+                &place.chat,
+                private,
+                message,
+                at,
+            )
+            .await
         }
         None => Ok(()),
     }

@@ -97,7 +97,8 @@ pub struct NewDelivery {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Whereabouts {
     /// The greatest message id known then, ours or another's: what was placed stands behind it,
-    /// whatever has been said in the chat since.
+    /// whatever has been said in the chat since. For a talk between two, among all such talks of
+    /// the account, as they share a counter or the order of time.
     pub begun_after: Option<PlatformMessageId>,
     /// Messages of other deliveries in that chat that are known to stand behind it, at most 1000.
     pub others: Vec<PlatformMessageId>,

@@ -36,7 +36,8 @@ pub(super) async fn ask(
     .await?;
     know(connection, prompt, at).await?;
     if let Some(message) = &prompt.message {
-        transcript::seen(connection, &prompt.key, message.platform_id.as_ref(), at).await?;
+        let id = message.platform_id.as_ref();
+        transcript::seen(connection, &prompt.key, prompt.private, id, at).await?;
     }
 
     let mut ask = prompt.ask.clone();
