@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use world::openai::{OpenAiServer, Script};
 use world::process::Tertulia;
-use world::telegram::{Fault, TelegramOptions, TelegramServer, What};
+use world::telegram::{Fault, TelegramOptions, TelegramServer};
 
 /// People who talk at the same time, each in a private chat.
 const PEOPLE: i64 = 6;
@@ -207,11 +207,5 @@ fn tally(telegram: &TelegramServer, asked: &HashMap<i64, usize>) -> Tally {
             .doubled
             .extend(strange.map(|reply| format!("left over: {:?}", reply.text)));
     }
-    let sends = telegram
-        .ledger()
-        .iter()
-        .filter(|event| matches!(event.what, What::Sent { .. }))
-        .count();
-    println!("{} messages asked, {sends} sent", tally.messages);
     tally
 }

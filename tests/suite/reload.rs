@@ -197,6 +197,8 @@ async fn a_signal_and_the_api_ask_for_it_too() {
     assert_eq!(house.terminate().await, Some(0));
 }
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 #[tokio::test]
 async fn only_operators_operate_and_secrets_stay_hidden() {
     let server = endpoint().await;
@@ -205,7 +207,6 @@ async fn only_operators_operate_and_secrets_stay_hidden() {
     let env = [("TERTULIA_ADMIN_TOKEN", "CANARY-TOKEN")];
     let shut = Tertulia::start(&config(&server, "old", token), &env).await;
     let bearer = ("authorization", "Bearer CANARY-TOKEN");
-    type Headers<'a> = &'a [(&'a str, &'a str)];
     let rows: [(&Tertulia, Headers<'_>, u16); 9] = [
         (&open, &[], 200),
         (&open, &[("x-forwarded-for", "127.0.0.1")], 403),

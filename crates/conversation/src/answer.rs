@@ -21,12 +21,12 @@ use crate::live::Live;
 use crate::patience::{Halt, describe, patiently};
 use crate::service::Shared;
 use crate::settings::{Model, Persona, Settings};
-use crate::summary::SummaryJob;
+use crate::summary::{Source, SummaryJob};
 use crate::texts::Text;
 use crate::window::{self, Material, TooLong};
 
 /// The latest messages that a window may begin with.
-const TRANSCRIPT_MAX: u32 = 1000;
+pub(crate) const TRANSCRIPT_MAX: u32 = 1000;
 /// Tokens kept free for what templates add.
 const MARGIN: usize = 32;
 
@@ -138,9 +138,10 @@ async fn chat(
         conversation,
         persona: &persona,
         subject,
+        after: conversation.window_after.min(before(&asked)),
     };
-    let (text, how) = match generation.run(&models, &asked).await? {
-        Generated::Text(text) => text,
+    let (text, how) = match generation.run(&models).await? {
+        Generated::Text(text, how) => (text, *how),
         Generated::TooLong => return Ok(answering.notice(TurnEnd::Refused, &Text::TooLong)),
         Generated::Nothing => return Ok(answering.notice(TurnEnd::Failed, &Text::NoAnswer)),
         Generated::Stopped => return Ok(answering.notice(TurnEnd::Cancelled, &Text::Stopped)),
@@ -173,7 +174,7 @@ fn candidates(
 
 /// What asking the models led to.
 enum Generated {
-    Text((String, How)),
+    Text(String, Box<How>),
     Stopped,
     TooLong,
     Nothing,
@@ -191,8 +192,10 @@ struct How {
 struct Generation<'a> {
     answering: &'a Answering<'a>,
     conversation: &'a Conversation,
-    persona: &'a Persona,
+    persona: &'a Arc<Persona>,
     subject: TurnId,
+    /// Where the transcript begins: the window's start, or what was asked if that lies before it.
+    after: MessageId,
 }
 
 /// What one model made of it.
@@ -206,16 +209,15 @@ enum Attempt {
 
 impl Generation<'_> {
     /// Asks one model after the other until one answers; what an earlier one wrote is forgotten.
-    async fn run(&self, models: &[Model], asked: &[Message]) -> Result<Generated, Halt> {
+    async fn run(&self, models: &[Model]) -> Result<Generated, Halt> {
         let Answering {
             shared, turn, end, ..
         } = self.answering;
-        let after = self.conversation.window_after.min(before(asked));
         let transcript = || {
             let (conversation, subject) = (turn.conversation, self.subject);
             shared
                 .storage
-                .context(conversation, subject, after, TRANSCRIPT_MAX)
+                .context(conversation, subject, self.after, TRANSCRIPT_MAX)
         };
         let transcript = patiently(end, "read the transcript", transcript).await?;
         let material = Material {
@@ -326,20 +328,25 @@ impl Generation<'_> {
                     conversation: turn.conversation,
                     upto,
                     prompt: window::prompt_up_to(material, upto),
+                    source: Source {
+                        persona: Arc::clone(self.persona),
+                        private: material.private,
+                        summary: material.summary.map(str::to_owned),
+                        subject: self.subject,
+                        after: self.after,
+                    },
                     generator: generator.clone(),
                 });
             let stand_in = (rank > 0).then(|| info.name.to_string());
             let usage = vec![self.usage(model, tokens)];
             let text = visible(&text).trim().to_owned();
-            return Ok(Generated::Text((
-                text,
-                How {
-                    end,
-                    usage,
-                    stand_in,
-                    summarize,
-                },
-            )));
+            let how = How {
+                end,
+                usage,
+                stand_in,
+                summarize,
+            };
+            return Ok(Generated::Text(text, Box::new(how)));
         }
         Ok(if too_long {
             Generated::TooLong

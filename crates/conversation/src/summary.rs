@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
-use tertulia_domain::{ConversationId, MessageId};
+use tertulia_domain::{ConversationId, MessageId, TurnId};
 use tertulia_inference::{
     Chunk, GenerateError, Generator, Prompt, PromptMessage, Request, Role, Sampling,
 };
@@ -15,9 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::patience::{describe, patiently};
+use crate::answer::TRANSCRIPT_MAX;
+use crate::patience::{Halt, describe, patiently};
 use crate::service::Shared;
+use crate::settings::Persona;
 use crate::texts::SUMMARIZE;
+use crate::window::{self, Material};
 
 /// Summaries made at the same time.
 const PARALLEL: usize = 2;
@@ -31,7 +34,18 @@ pub(crate) struct SummaryJob {
     pub(crate) upto: MessageId,
     /// The prompt of that part, as it was sent before, so that caches hit.
     pub(crate) prompt: Prompt,
+    /// What that prompt was written from, to see whether it still stands.
+    pub(crate) source: Source,
     pub(crate) generator: Arc<dyn Generator>,
+}
+
+/// What a summary is made of.
+pub(crate) struct Source {
+    pub(crate) persona: Arc<Persona>,
+    pub(crate) private: bool,
+    pub(crate) summary: Option<String>,
+    pub(crate) subject: TurnId,
+    pub(crate) after: MessageId,
 }
 
 /// Makes summaries in the background, one per conversation at a time.
@@ -110,6 +124,11 @@ async fn make(shared: &Shared, job: SummaryJob, end: &CancellationToken) {
             );
         }
     };
+    match unchanged(shared, &job, end).await {
+        Ok(true) => {}
+        Ok(false) => return debug!(conversation = job.conversation.0, "the past has changed"),
+        Err(_) => return,
+    }
     let now = shared.clock.now();
     let add = || {
         shared
@@ -119,6 +138,35 @@ async fn make(shared: &Shared, job: SummaryJob, end: &CancellationToken) {
     if patiently(end, "store a summary", add).await.is_ok() {
         metrics::counter!("tertulia_summaries_total").increment(1);
     }
+}
+
+/// Whether what was summarized still stands as it was: a person may have erased or edited it, or
+/// taken it back, while the summary was being written.
+async fn unchanged(
+    shared: &Shared,
+    job: &SummaryJob,
+    end: &CancellationToken,
+) -> Result<bool, Halt> {
+    let Source {
+        persona,
+        private,
+        summary,
+        subject,
+        after,
+    } = &job.source;
+    let read = || {
+        shared
+            .storage
+            .context(job.conversation, *subject, *after, TRANSCRIPT_MAX)
+    };
+    let transcript = patiently(end, "read the transcript", read).await?;
+    let material = Material {
+        persona: &persona.prompt,
+        private: *private,
+        summary: summary.as_deref(),
+        transcript: &transcript,
+    };
+    Ok(window::prompt_up_to(material, job.upto) == job.prompt)
 }
 
 async fn write(job: &SummaryJob) -> Result<String, GenerateError> {

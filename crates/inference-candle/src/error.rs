@@ -103,7 +103,11 @@ impl ModelFileError {
 /// set, which tells a person nothing about the file.
 fn without_trace(what: impl Into<String>) -> String {
     let what = what.into();
-    what.lines().next().unwrap_or_default().trim_end().to_owned()
+    what.lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .to_owned()
 }
 
 #[cfg(test)]

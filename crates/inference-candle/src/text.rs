@@ -186,7 +186,13 @@ mod tests {
         assert_eq!(
             (out, stopped),
             (
-                vec!["Hi.".into(), "".into(), "".into(), "".into(), "".into()],
+                vec![
+                    "Hi.".into(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new()
+                ],
                 true
             )
         );
@@ -198,7 +204,12 @@ mod tests {
         assert_eq!(
             (out, stopped),
             (
-                vec!["".into(), "\nUseful".into(), "".into(), "\nUser".into()],
+                vec![
+                    String::new(),
+                    "\nUseful".into(),
+                    String::new(),
+                    "\nUser".into()
+                ],
                 false
             )
         );

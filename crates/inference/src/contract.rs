@@ -53,7 +53,8 @@ pub fn counts_more_for_more(generator: &dyn Generator) {
     let short = prompt("one two three");
     let long = prompt("one two three four five six seven eight nine ten");
     let told = Prompt {
-        system: "You are a helpful member of this chat.".to_owned(),
+        // Longer than what a template may tell the model where a prompt tells it nothing.
+        system: "You are a helpful member of this chat. ".repeat(20),
         ..short.clone()
     };
     let base = generator.count_tokens(&short);

@@ -577,7 +577,10 @@ proptest! {
 fn what_is_built_in_can_be_overridden_key_by_key() {
     let env = env(&[
         ("TELEGRAM_TOKEN", "123456:ABC"),
-        ("TERTULIA__ACCOUNTS__TELEGRAM__API_URL", "http://127.0.0.1:9"),
+        (
+            "TERTULIA__ACCOUNTS__TELEGRAM__API_URL",
+            "http://127.0.0.1:9",
+        ),
         ("TERTULIA__ACCOUNTS__WEB__PERSONA", "default"),
         ("TERTULIA__MODELS__LOCAL__CONTEXT", "2048"),
     ]);
@@ -590,7 +593,10 @@ fn what_is_built_in_can_be_overridden_key_by_key() {
     let Model::Candle(local) = &config.models["local"] else {
         panic!()
     };
-    assert_eq!((local.context, local.source.as_str()), (2048, "smollm2-135m-instruct"));
+    assert_eq!(
+        (local.context, local.source.as_str()),
+        (2048, "smollm2-135m-instruct")
+    );
     assert_eq!(config.accounts["web"].platform(), "web");
 
     // What the file leaves half done is no more built in than before.

@@ -62,13 +62,13 @@ fn said(text: &str) -> Said {
     }
 }
 
-fn reply(ours: bool, text: &str) -> Option<ReplyTo> {
-    Some(ReplyTo {
+fn reply(ours: bool, text: &str) -> ReplyTo {
+    ReplyTo {
         message: "9".into(),
         ours,
         name: Some("Ben".into()),
         text: text.into(),
-    })
+    }
 }
 
 /// A short form of what follows from a message at second 1.
@@ -123,21 +123,21 @@ fn in_a_group_only_what_is_meant_for_us_is_answered() {
     );
     check(
         Said {
-            reply_to: reply(true, "Hi"),
+            reply_to: Some(reply(true, "Hi")),
             ..said("and?")
         },
         "chat \"and?\" prompt +0",
     );
     check(
         Said {
-            reply_to: reply(false, "Hi"),
+            reply_to: Some(reply(false, "Hi")),
             ..said("and?")
         },
         "aside \"and?\"",
     );
     check(
         Said {
-            reply_to: reply(false, "Is\nit so"),
+            reply_to: Some(reply(false, "Is\nit so")),
             mentioned: true,
             ..said("and?")
         },

@@ -111,15 +111,7 @@ async fn writes_the_same_in_company() {
 
 #[tokio::test]
 async fn keeps_the_contract() {
-    // Of the contract's list all but `counts_more_for_more`: the model's own template tells it
-    // something where the prompt does not, so a short system part counts for less than none.
-    contract::knows_itself(real());
-    contract::ends_with_one_done(real()).await;
-    contract::keeps_to_max_tokens(real()).await;
-    contract::hides_stop_strings(real()).await;
-    contract::repeats_greedy_answers(real()).await;
-    contract::survives_dropped_streams(real()).await;
-    contract::answers_many_at_once(real()).await;
+    contract::all(real()).await;
 }
 
 #[tokio::test]

@@ -270,9 +270,11 @@ pub(super) fn largest(folder: &Path) -> u64 {
 mod tests {
     use super::*;
 
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn the_usual_folder_follows_the_environment() {
-        let cases: [(&[(&str, &str)], Option<&str>); 4] = [
+        let cases: [(Variables<'_>, Option<&str>); 4] = [
             (&[("TERTULIA_MODELS", "/m"), ("HOME", "/h")], Some("/m")),
             (
                 &[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")],

@@ -96,7 +96,11 @@ impl World {
         }
         let mut out = Vec::new();
         walk(self.dir.path(), &mut out);
-        out.retain(|name| !name.ends_with(".lock"));
+        out.retain(|name| {
+            Path::new(name)
+                .extension()
+                .is_none_or(|kind| kind != "lock")
+        });
         out.sort();
         out
     }

@@ -419,11 +419,13 @@ fn marks_for_training_are_left_out() {
     assert_eq!(render(source, &prompt("", &[(Role::User, "x")])), "x");
 }
 
+type Verdict = fn(&TemplateError) -> bool;
+
 #[test]
 fn templates_that_mean_harm_are_stopped() {
     let nested = "{% for a in range(9999) %}".repeat(5) + "x" + &"{% endfor %}".repeat(5);
     let doubling = "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
-    let cases: [(&str, fn(&TemplateError) -> bool); 9] = [
+    let cases: [(&str, Verdict); 9] = [
         (&nested, |error| matches!(error, TemplateError::Excessive)),
         (doubling, |error| matches!(error, TemplateError::Excessive)),
         ("{{ 'x' * 999999999 }}", |error| {

@@ -324,7 +324,7 @@ async fn a_long_draft_shows_what_is_being_written() {
 
 fn behind(message: i32) -> Traces {
     Traces {
-        after: Some(id(message)),
+        after: Some(id(i64::from(message))),
         others: Vec::new(),
     }
 }

@@ -15,7 +15,7 @@ use tertulia_domain::{
     PersonId, Place, Styled, Timestamp, TurnId, TurnState,
 };
 use tertulia_platform::{
-    Event, Intake, IntakeError, Outgoing, Platform, Preview, Settled, Update, Urgency,
+    Event, Intake, IntakeError, Outgoing, Platform, Preview, Settled, Traces, Update, Urgency,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -659,7 +659,11 @@ async fn an_answer_is_heard_while_it_is_made_and_when_it_is_done() {
     let outgoing = anna.outgoing(9, 1, "one two *three*");
     let id = world.web.deliver(&outgoing).await.unwrap();
     assert_eq!(world.web.deliver(&outgoing).await.unwrap(), id);
-    let settled = world.web.settle(&outgoing, None).await.unwrap();
+    let settled = world
+        .web
+        .settle(&outgoing, &Traces::default())
+        .await
+        .unwrap();
     assert_eq!(settled, Settled::Placed(id));
     let message = ears.expect("message").await;
     assert_eq!(message["delivery"], "9");
