@@ -1,6 +1,7 @@
 //! What people see of the whole.
 
 mod arrows;
+mod bounds;
 mod cli;
 mod crash;
 mod drain;
