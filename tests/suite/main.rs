@@ -11,5 +11,6 @@ mod local;
 mod markup;
 mod readme;
 mod reload;
+mod telegram;
 mod visitor;
 mod web;
