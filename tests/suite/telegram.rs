@@ -123,6 +123,11 @@ impl Scene {
 
     async fn set(setup: Setup) -> Self {
         let telegram = TelegramServer::start(setup.options.clone()).await;
+        Self::serve(telegram, setup).await
+    }
+
+    /// Starts a house for a Telegram that is there already.
+    async fn serve(telegram: Arc<TelegramServer>, setup: Setup) -> Self {
         let model = OpenAiServer::start().await;
         model.model("spare");
         model.reply_with(author);
@@ -179,6 +184,13 @@ impl Scene {
         })
         .await;
         self.telegram.replies(chat).pop().expect("just seen")
+    }
+
+    /// Waits until the endpoint was asked so often.
+    async fn asked(&self, count: usize) {
+        self.model
+            .wait_until(|model| model.requests().len() >= count, SOON)
+            .await;
     }
 
     /// Everything stored about a person, as the command line tells it.

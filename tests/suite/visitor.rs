@@ -217,6 +217,13 @@ impl Talk {
             .collect()
     }
 
+    /// What we said, in order, wherever the person's words stand in between.
+    pub(crate) async fn replies(&self) -> Vec<String> {
+        let history = self.history().await.into_iter();
+        let ours = history.filter(|(role, _)| role == "assistant");
+        ours.map(|(_, text)| text).collect()
+    }
+
     /// Fails unless every message has exactly one answer right after it; gives the answers.
     pub(crate) async fn answers(&self) -> Vec<String> {
         let history = self.history().await;

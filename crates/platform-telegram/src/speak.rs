@@ -11,14 +11,17 @@ use crate::letter::{Address, Letter, NotTelegram, number};
 use crate::telegram::Telegram;
 use crate::verdict::{Verdict, judge};
 
-/// How many ids above the last known one are tried for a lost message.
-///
-/// Private chats and basic groups share the account's counter, so whatever was on its way
-/// elsewhere lies between.
-const PROBES_MAX: usize = 24;
+/// How many ids above the last known one are tried for a lost message where a chat numbers its own
+/// messages: whatever was said there meanwhile lies between.
+const PROBES_IN_GROUPS: usize = 64;
 
-/// How often one id is tried again when the line breaks.
-const PATIENCE: u32 = 8;
+/// And where all talks share the account's counter: only what was on its way elsewhere lies
+/// between, as the last known id is that of all of them.
+const PROBES_IN_TALKS: usize = 24;
+
+/// How often one id is tried again when the line breaks, and how long after.
+const PATIENCE: u32 = 4;
+const BREATH: Duration = Duration::from_millis(250);
 
 /// How many empty ids in a row end the search in a chat that numbers its own messages: there,
 /// only what was deleted leaves a gap.
@@ -160,13 +163,18 @@ impl Telegram {
         let address = Address::of(&outgoing.place).map_err(misaddressed)?;
         let lane = self.flow.lane(address.chat).await;
         let mut gap = 0;
+        let probes = if address.numbers_its_own() {
+            PROBES_IN_GROUPS
+        } else {
+            PROBES_IN_TALKS
+        };
         let ours = |message: i32| {
             traces
                 .others
                 .iter()
                 .any(|it| it.as_str() == message.to_string())
         };
-        for message in (last..).skip(1).take(PROBES_MAX) {
+        for message in (last..).skip(1).take(probes) {
             if ours(message) {
                 gap = 0;
                 continue;
@@ -205,9 +213,9 @@ impl Telegram {
                 Err(DeliverError::TargetGone) if nothing => return Ok(Tried::Nothing),
                 Err(DeliverError::TargetGone) => return Ok(Tried::Others),
                 // Beginning the search anew for every broken line might never end it.
-                Err(DeliverError::Again { after, .. }) if broken < PATIENCE => {
+                Err(DeliverError::Again { .. }) if broken < PATIENCE => {
                     broken += 1;
-                    tokio::time::sleep(after).await;
+                    tokio::time::sleep(BREATH).await;
                 }
                 Err(error) => return Err(error),
             }

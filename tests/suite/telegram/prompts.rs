@@ -1,9 +1,11 @@
 //! What is said in several messages, changed afterwards or in pictures; and answers that are long
 //! or styled.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::Scene;
+use super::{Scene, Setup};
 use world::openai::Script;
 
 #[tokio::test]
@@ -141,6 +143,60 @@ async fn markdown_of_every_kind_arrives_styled() {
         "{}",
         shown.text
     );
+}
+
+#[tokio::test]
+async fn unfinished_markdown_is_shown_well_formed() {
+    for drafts in [true, false] {
+        let mut setup = Setup::default();
+        setup.options.drafts = drafts;
+        let scene = Scene::set(setup).await;
+        let ada = scene.person(1);
+        let pace = Duration::from_millis(25);
+        let answer = Script::say(EVERYTHING).paced(Duration::ZERO, pace);
+        scene.model.reply_next(answer);
+        // Every draft and edit on the way is judged by the emulator.
+        let shown = scene.ask(ada, 1, "show me slowly").await;
+        assert!(shown.text.contains("nested code") && shown.text.contains("fourth"));
+    }
+}
+
+/// What small models say when they say next to nothing.
+const NEXT_TO_NOTHING: [&str; 14] = [
+    "---",
+    "***",
+    "#",
+    "> ",
+    "-",
+    "1.",
+    "``",
+    "```\n```",
+    "```rust",
+    "<br>",
+    "<!-- nothing -->",
+    "![](https://example.org/x.png)",
+    "[]()",
+    "\u{200b}",
+];
+
+#[tokio::test]
+async fn even_next_to_nothing_is_an_answer() {
+    let scene = Scene::new().await;
+    scene.model.reply_with(|request| {
+        let number = request.last_user().parse::<usize>();
+        Script::say(NEXT_TO_NOTHING[number.expect("a number")])
+    });
+    for (id, number) in (10..).zip(0..NEXT_TO_NOTHING.len()) {
+        let chat = scene.person(id);
+        scene.telegram.say(chat, id, &number.to_string());
+    }
+    for (id, said) in (10..).zip(NEXT_TO_NOTHING) {
+        let answered = scene
+            .telegram
+            .wait_until(|view| !view.replies(id).is_empty(), Duration::from_secs(15));
+        let answered = tokio::time::timeout(Duration::from_secs(10), answered).await;
+        assert!(answered.is_ok(), "nobody answered {said:?}");
+    }
 }
 
 #[tokio::test]

@@ -106,6 +106,71 @@ async fn who_blocks_us_is_left_alone_until_they_come_back() {
 }
 
 #[tokio::test]
+async fn a_group_that_throws_us_out_may_ask_us_back() {
+    let scene = Scene::new().await;
+    scene.person(1);
+    let group = scene.telegram.supergroup("Friends");
+    scene.telegram.say(group, 1, "@tertulia_bot slow");
+    scene.begun(group).await;
+    scene.telegram.kick(group, 1);
+    scene
+        .model
+        .wait_until(|model| model.finished() == 1, super::SOON)
+        .await;
+    scene.telegram.invite(group, 1);
+    let asked = scene.telegram.say(group, 1, "@tertulia_bot back again");
+    scene
+        .until(|view| {
+            let replies = view.replies(group);
+            replies.iter().any(|shown| shown.reply_to == Some(asked))
+        })
+        .await;
+    // A question that is gone is answered all the same.
+    let gone = scene.telegram.say(group, 1, "@tertulia_bot slow again");
+    scene.asked(3).await;
+    scene.telegram.delete(group, gone);
+    scene
+        .until(|view| {
+            let last = view.replies(group).pop();
+            last.is_some_and(|last| {
+                complete(&last) && last.text == long_answer() && last.reply_to != Some(asked)
+            })
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn two_bots_of_one_house_keep_apart() {
+    let token = "100200301:AAsecond_test_token_0123456789abcdef";
+    let other = format!(
+        "[accounts.second]\nplatform = \"telegram\"\napi_url = \"{{api}}\"\ntoken = \"{token}\""
+    );
+    let telegram = world::telegram::TelegramServer::start(Default::default()).await;
+    let second = telegram.bot(token, "second_bot");
+    let scene = Scene::serve(telegram, Setup::rest(&other)).await;
+    scene.person(1);
+    let group = scene.telegram.supergroup("Friends");
+    scene.ask(group, 1, "@tertulia_bot CANARY-ONE").await;
+    let answer = scene.ask(group, 1, "@second_bot CANARY-TWO").await;
+    assert_eq!(answer.author, second);
+    let prompt = scene.last_request().prompt();
+    assert!(!prompt.contains("CANARY-ONE"), "{prompt}");
+    scene
+        .telegram
+        .post(group, 1, "more")
+        .reply_to(answer.id)
+        .send();
+    let more = scene.answer(group, 2).await;
+    assert_eq!(more.author, second);
+    let prompt = scene.last_request().prompt();
+    assert!(
+        prompt.contains("CANARY-TWO") && !prompt.contains("CANARY-ONE"),
+        "{prompt}"
+    );
+    assert_eq!(scene.telegram.replies(group).len(), 3);
+}
+
+#[tokio::test]
 async fn a_group_that_moves_takes_its_memory_along() {
     let scene = Scene::new().await;
     scene.person(1);
