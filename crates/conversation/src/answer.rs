@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use tertulia_domain::{
-    Ask, Button, ButtonAction, Message, MessageId, MessageKind, Money, Refusal, Turn, TurnEnd,
-    TurnId, Usage,
+    Ask, Button, ButtonAction, Message, MessageId, MessageKind, Money, Refusal, Styled, Turn,
+    TurnEnd, TurnId, Usage,
 };
 use tertulia_inference::{Chunk, GenerateError, Generator, Prompt, Request, TokenCount};
+use tertulia_platform::Platform;
 use tertulia_storage::{Conversation, NewDelivery, NewMessage, Outcome};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -536,11 +537,25 @@ impl Answering<'_> {
         }
     }
 
+    /// The text as the platform shows it; never nothing, for then nobody would be answered.
+    fn parts(&self, platform: &dyn Platform, markdown: &str) -> Vec<Styled> {
+        let parts = platform.compose(markdown);
+        if !parts.is_empty() {
+            return parts;
+        }
+        // Marks without words, as small models write them: they are shown as they stand.
+        let literal = platform.compose(&format!("~~~~\n{markdown}\n~~~~"));
+        if !literal.is_empty() {
+            return literal;
+        }
+        platform.compose(&Text::NoAnswer.say(self.turn.language))
+    }
+
     fn deliveries(&self, markdown: &str, buttons: &[Button]) -> Vec<NewDelivery> {
         let Some(platform) = self.shared.platforms.get(&self.turn.place.account) else {
             return Vec::new();
         };
-        let parts = platform.compose(markdown);
+        let parts = self.parts(&**platform, markdown);
         let last = parts.len().saturating_sub(1);
         parts
             .into_iter()
