@@ -76,7 +76,9 @@ pub(crate) fn check(named: &ConfigFile) -> Done {
             for problem in &problems.0 {
                 output::result(&problem.to_string());
             }
-            Err(Failure::Config(format!("{} problems", problems.0.len())))
+            let count = problems.0.len();
+            let noun = if count == 1 { "problem" } else { "problems" };
+            Err(Failure::Config(format!("{count} {noun}")))
         }
     }
 }

@@ -213,6 +213,10 @@ fn watcher(file: &Path, sender: mpsc::Sender<()>) -> Option<notify::RecommendedW
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    if !folder.is_dir() {
+        // Nobody has written a config yet, nor made room for one.
+        return None;
+    }
     let notice = move |event: notify::Result<notify::Event>| {
         let ours = |event: &notify::Event| {
             !event.kind.is_access()
