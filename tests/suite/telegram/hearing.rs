@@ -71,7 +71,7 @@ async fn two_that_hear_for_one_account_do_not_fight() {
         .iter()
         .position(|(_, code)| *code == 409)
         .expect("a conflict");
-    let pause = polls[refused + 1].0 - polls[refused].0;
+    let pause = polls[refused + 1].0.saturating_sub(polls[refused].0);
     assert!(
         pause >= Duration::from_secs(2),
         "asked again after {pause:?}"
@@ -104,7 +104,8 @@ async fn a_refused_token_stops_its_account_and_nothing_else() {
 
 #[tokio::test]
 async fn a_webhook_is_checked_and_its_repetitions_are_answered_once() {
-    let telegram = world::telegram::TelegramServer::start(Default::default()).await;
+    let telegram =
+        world::telegram::TelegramServer::start(world::telegram::TelegramOptions::default()).await;
     let model = world::openai::OpenAiServer::start().await;
     // The address must be known before the house is there.
     let listen = {
