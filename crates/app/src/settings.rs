@@ -78,7 +78,7 @@ fn account(section: &config::Account) -> Account {
     let (groups, allow, deny, buttons) = match section {
         config::Account::Telegram(a) => (&a.groups, &a.allow, &a.deny, &a.buttons),
         config::Account::Discord(a) => (&a.groups, &a.allow, &a.deny, &a.buttons),
-        config::Account::Web(_) => return web(section.persona()),
+        config::Account::Web(_) => return Account::for_talks(section.persona(), true),
     };
     let answers = |what| groups.answer.contains(&what);
     Account {
@@ -103,25 +103,6 @@ fn account(section: &config::Account) -> Account {
         buttons: Buttons {
             private: buttons.private,
             groups: buttons.groups,
-        },
-    }
-}
-
-/// The page has only talks between two, and whoever reaches it may write.
-fn web(persona: &str) -> Account {
-    Account {
-        persona: persona.into(),
-        answer: AnswerTo {
-            mention: true,
-            reply: true,
-            command: true,
-            all: true,
-        },
-        scope: Scope::Thread,
-        admission: Admission::open(),
-        buttons: Buttons {
-            private: true,
-            groups: false,
         },
     }
 }

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
 use tertulia_config::Config;
-use tertulia_conversation::{
-    Account, Admission, AnswerTo, Buttons, Operator, Parts, Service, Settings,
-};
-use tertulia_domain::{AccountId, Clock, Language, PersonId, Place, Scope, SystemClock};
+use tertulia_conversation::{Account, Operator, Parts, Service, Settings};
+use tertulia_domain::{AccountId, Clock, Language, PersonId, Place, SystemClock};
 use tertulia_platform::{Event, Intake, Platform, Said, Update};
 use tertulia_storage::Storage;
 use tertulia_storage_sqlite::SqliteStorage;
@@ -176,24 +174,9 @@ fn only(config: &Config, persona: &str) -> Config {
 }
 
 fn with_terminal(mut settings: Settings, persona: &str) -> Settings {
-    settings.accounts.insert(
-        ACCOUNT.into(),
-        Account {
-            persona: persona.into(),
-            answer: AnswerTo {
-                mention: true,
-                reply: true,
-                command: true,
-                all: true,
-            },
-            scope: Scope::Thread,
-            admission: Admission::open(),
-            buttons: Buttons {
-                private: false,
-                groups: false,
-            },
-        },
-    );
+    settings
+        .accounts
+        .insert(ACCOUNT.into(), Account::for_talks(persona, false));
     settings
 }
 

@@ -20,7 +20,7 @@ pub const DEFAULT_PERSONA: &str = "default";
 
 /// What Tertulia is told by its config file.
 ///
-/// Invariant: one that came from [`crate::parse`] or [`crate::load`] is valid: every name in it
+/// Invariant: one that came from [`crate::parse`] or [`crate::load()`] is valid: every name in it
 /// stands for something in it, and every persona has a model.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

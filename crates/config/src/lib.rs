@@ -1,6 +1,6 @@
 //! The shape of the config files: defaults, validation with places, published schema.
 //!
-//! [`load`] and [`parse`] turn a file and the environment into a [`Config`] that is valid, or into
+//! [`load()`] and [`parse`] turn a file and the environment into a [`Config`] that is valid, or into
 //! every [`Problem`] it has, each with its place. The sections are plain structs; `app` turns them
 //! into constructor arguments, and no other crate sees them.
 //!

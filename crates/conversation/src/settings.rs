@@ -153,6 +153,29 @@ pub struct Rate<T> {
     pub per: Duration,
 }
 
+// === impl Account ===
+
+impl Account {
+    /// An account that has only talks between two, open to whoever reaches it.
+    pub fn for_talks(persona: impl Into<PersonaName>, buttons: bool) -> Self {
+        Self {
+            persona: persona.into(),
+            answer: AnswerTo {
+                mention: true,
+                reply: true,
+                command: true,
+                all: true,
+            },
+            scope: Scope::Thread,
+            admission: Admission::open(),
+            buttons: Buttons {
+                private: buttons,
+                groups: false,
+            },
+        }
+    }
+}
+
 // === impl Admission ===
 
 impl Admission {

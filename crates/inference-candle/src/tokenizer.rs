@@ -2,7 +2,7 @@
 //!
 //! A GGUF file brings its vocabulary along: either byte-level BPE with merges ([`bpe`]) or
 //! SentencePiece with scores ([`spm`]). A model folder has a `tokenizer.json`, which is left to
-//! the library that defines that format ([`file`]).
+//! the library that defines that format ([`mod@file`]).
 //! What another implementation of these formats does is followed to the token, because a model
 //! answers worse to tokens it never saw.
 //!

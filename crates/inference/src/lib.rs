@@ -5,7 +5,7 @@
 //! Patience is added by wrappers that are generators themselves: [`wrap::Timeouts`],
 //! [`wrap::Retry`], [`wrap::Circuit`].
 //! To add a kind of model, implement [`Generator`] in a crate on the adapters' floor and run
-//! [`contract`] against it.
+//! `contract` (feature `testing`) against it.
 
 mod error;
 mod generator;

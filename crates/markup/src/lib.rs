@@ -2,14 +2,14 @@
 //!
 //! What comes in is what language models write: GitHub's Markdown more or less, often a reply
 //! that is still streaming and stops in the middle of a fence. What goes out is a
-//! [`Styled`](tertulia_domain::Styled): plain text and the styles over it, never markup in the
+//! [`Styled`]: plain text and the styles over it, never markup in the
 //! text. A platform that takes text and entities therefore has nothing to parse and nothing to
 //! refuse, and nobody can smuggle formatting or markup through a reply.
 //!
 //! The way: `parse` walks the events of `pulldown-cmark` and writes them with a `Weaver`, which
-//! alone knows how looks may nest; [`split`] cuts a styled text at good places; [`telegram`] counts
-//! entities the way Telegram does. [`html`] is a second, separate writer over the same events.
-//! [`unfinished`] goes before any of them while a reply is still streaming.
+//! alone knows how looks may nest; [`split()`] cuts a styled text at good places; [`telegram`] counts
+//! entities the way Telegram does. [`html()`] is a second, separate writer over the same events.
+//! [`unfinished()`] goes before any of them while a reply is still streaming.
 //!
 //! Everything here is pure and total: any text is Markdown, nothing fails, and the work grows
 //! linearly with the text because a streaming reply is parsed anew many times.

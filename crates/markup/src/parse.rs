@@ -14,7 +14,7 @@ const DEEPEST: usize = 8;
 /// author's did. Only `http` and `https` addresses that a chat platform takes become links, others
 /// stand in parentheses behind their label. HTML is shown, not interpreted, except `<br>`.
 /// An open fence is a block already; what else is open shows its marks, see
-/// [`unfinished`](crate::unfinished).
+/// [`unfinished`](crate::unfinished()).
 pub fn parse(markdown: &str) -> Styled {
     let mut walker = Walker::default();
     for event in Parser::new_ext(markdown, options()) {

@@ -13,7 +13,7 @@
 //!
 //! # To add a store
 //!
-//! Implement the traits below, and run [`contract`] (feature `testing`) against it.
+//! Implement the traits below, and run `contract` (feature `testing`) against it.
 
 mod accept;
 mod conversations;
