@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use world::openai::{OpenAiServer, Script};
 use world::process::Tertulia;
-use world::telegram::{Fault, TelegramOptions, TelegramServer};
+use world::telegram::{Fault, Shown, TelegramOptions, TelegramServer};
 
 /// People who talk at the same time, each in a private chat.
 const PEOPLE: i64 = 6;
@@ -27,6 +27,8 @@ const CALM: Duration = Duration::from_secs(120);
 struct Tally {
     messages: usize,
     lost: Vec<String>,
+    /// Visibly given up: the process was killed in the middle of the same turn too often.
+    given_up: usize,
     doubled: Vec<String>,
     out_of_order: Vec<String>,
 }
@@ -85,13 +87,15 @@ async fn nothing_is_lost_or_doubled_however_often_it_is_killed() {
         let tally = campaign(seed, kills, drafts).await;
         total.messages += tally.messages;
         total.lost.extend(tally.lost);
+        total.given_up += tally.given_up;
         total.doubled.extend(tally.doubled);
         total.out_of_order.extend(tally.out_of_order);
     }
     println!(
-        "crash campaign: {kills} kills, {} messages, {} lost, {} doubled, {} out of order",
+        "crash campaign: {kills} kills, {} messages, {} lost, {} given up aloud, {} doubled, {} out of order",
         total.messages,
         total.lost.len(),
+        total.given_up,
         total.doubled.len(),
         total.out_of_order.len()
     );
@@ -151,9 +155,8 @@ async fn campaign(seed: u64, kills: usize, drafts: bool) -> Tally {
             .map(|person| {
                 let shown = telegram.replies(person);
                 let asked = asked.get(&person).copied().unwrap_or(0);
-                (0..asked)
-                    .filter(|&n| shown.iter().any(|m| m.text == echo(person, n)))
-                    .count()
+                let answered = |n| shown.iter().any(|m| m.text == echo(person, n));
+                (0..asked).filter(|&n| answered(n)).count() + given_up(&shown)
             })
             .sum::<usize>()
     };
@@ -172,6 +175,16 @@ async fn campaign(seed: u64, kills: usize, drafts: bool) -> Tally {
     tally(&telegram, &asked)
 }
 
+/// What a person is told when a turn is given up.
+const GIVEN_UP: &str = "Something went wrong on my side";
+
+fn given_up(replies: &[Shown]) -> usize {
+    replies
+        .iter()
+        .filter(|reply| reply.text.starts_with(GIVEN_UP))
+        .count()
+}
+
 fn echo(person: i64, number: usize) -> String {
     format!("echo: {}", question(person, number))
 }
@@ -184,6 +197,7 @@ fn tally(telegram: &TelegramServer, asked: &HashMap<i64, usize>) -> Tally {
     };
     for (&person, &count) in asked {
         let replies = telegram.replies(person);
+        let mut lost = Vec::new();
         let mut last = None;
         for number in 0..count {
             let text = echo(person, number);
@@ -194,7 +208,7 @@ fn tally(telegram: &TelegramServer, asked: &HashMap<i64, usize>) -> Tally {
                 .map(|(place, _)| place)
                 .collect();
             match places[..] {
-                [] => tally.lost.push(text),
+                [] => lost.push(text),
                 [place] => {
                     if last.is_some_and(|last| last > place) {
                         tally.out_of_order.push(text);
@@ -204,13 +218,47 @@ fn tally(telegram: &TelegramServer, asked: &HashMap<i64, usize>) -> Tally {
                 _ => tally.doubled.push(text),
             }
         }
+        // Whoever was told that it went wrong was not left without an answer.
+        let told = given_up(&replies).min(lost.len());
+        tally.given_up += told;
+        tally.lost.extend(lost.into_iter().skip(told));
         // An early message that nobody completed would be half an answer for ever.
-        let strange = replies
-            .iter()
-            .filter(|reply| !(0..count).any(|number| reply.text == echo(person, number)));
+        let expected = |text: &str| {
+            text.starts_with(GIVEN_UP) || (0..count).any(|number| text == echo(person, number))
+        };
+        let strange = replies.iter().filter(|reply| !expected(&reply.text));
         tally
             .doubled
             .extend(strange.map(|reply| format!("left over: {:?}", reply.text)));
     }
     tally
+}
+
+#[tokio::test]
+async fn a_turn_that_takes_the_process_down_three_times_is_given_up_aloud() {
+    let telegram = TelegramServer::start(TelegramOptions::default()).await;
+    let model = OpenAiServer::start().await;
+    let patience = Duration::from_secs(20);
+    model.reply_with(|request| match request.last_user() {
+        "the one" => Script::echo(request).paced(Duration::from_secs(60), Duration::ZERO),
+        _ => Script::echo(request),
+    });
+    let ada = telegram.person(7, "Ada", "en");
+    let mut house = Tertulia::start(&config(&telegram, &model), &[]).await;
+    telegram.say(ada, ada, "the one");
+    telegram.say(ada, ada, "the next");
+    for attempt in 1..=3 {
+        model
+            .wait_until(|model| model.requests().len() == attempt, patience)
+            .await;
+        house.restart().await;
+    }
+    for text in [GIVEN_UP, "echo: the next"] {
+        let there = |replies: &[Shown]| replies.iter().any(|m| m.text.starts_with(text));
+        telegram
+            .wait_until(|view| there(&view.replies(ada)), patience)
+            .await;
+    }
+    assert_eq!(model.requests().len(), 4, "it is not tried a fourth time");
+    assert_eq!(telegram.replies(ada).len(), 2);
 }
