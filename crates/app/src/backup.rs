@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::cli::{ConfigFile, Done};
+use crate::configs::ConfigFile;
+use crate::outcome::Done;
 use crate::{configs, output, store};
 
 /// Writes a consistent copy of the store, while it may be in use.

@@ -3,12 +3,26 @@
 use std::io::IsTerminal;
 use std::time::Instant;
 
+use clap::Subcommand;
 use serde_json::json;
 use tertulia_config::{CandleModel, DEFAULT_SOURCE};
 use tertulia_inference_candle::bench::bench;
 
-use crate::cli::Done;
+use crate::outcome::Done;
 use crate::{models, output};
+
+/// `tertulia bench`.
+#[derive(Subcommand)]
+pub(crate) enum BenchCommand {
+    /// How fast a local model reads and writes
+    Model {
+        /// A catalogue name or path [default: the default model]
+        name: Option<String>,
+        /// Prints the figures as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 /// How fast a local model reads and writes.
 pub(crate) async fn model(source: Option<&str>, json: bool) -> Done {

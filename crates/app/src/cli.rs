@@ -4,9 +4,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::{backup, bench, configs, doctor, logging, models, output, people, serve, talk};
+use crate::bench::{self, BenchCommand};
+use crate::configs::{self, ConfigCommand, ConfigFile};
+use crate::models::{self, ModelCommand};
+use crate::outcome::Failure;
+use crate::people::{self, PersonCommand};
+use crate::{backup, doctor, logging, output, serve, talk};
 
 /// Wrong usage or config.
 pub(crate) fn wrong_usage() -> ExitCode {
@@ -26,14 +31,6 @@ pub(crate) struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     config: ConfigFile,
-}
-
-/// Which config file to use.
-#[derive(Args, Clone, Default)]
-pub(crate) struct ConfigFile {
-    /// The config file [default: config/tertulia.toml if it is there, else built-in defaults]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -88,67 +85,6 @@ enum Command {
     Bench(BenchCommand),
 }
 
-#[derive(Subcommand)]
-pub(crate) enum ConfigCommand {
-    /// Writes the commented example to config/tertulia.toml, or to FILE
-    Init {
-        /// Where to
-        #[arg(default_value = configs::DEFAULT_FILE)]
-        file: PathBuf,
-    },
-    /// Prints the effective config, its secrets hidden
-    Show(ConfigFile),
-    /// Prints the JSON schema
-    Schema,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum ModelCommand {
-    /// Lists the catalogue and what is here
-    List {
-        /// Prints the catalogue as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Downloads a model
-    Pull {
-        /// A catalogue name, or hf:owner/repo[/file]
-        name: String,
-    },
-    /// Checks the downloaded models against their checksums
-    Verify,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum PersonCommand {
-    /// Prints everything stored about a person as JSON
-    Export {
-        #[command(flatten)]
-        config: ConfigFile,
-        /// The person, as platform:id
-        id: String,
-    },
-    /// Erases everything stored about a person
-    Forget {
-        #[command(flatten)]
-        config: ConfigFile,
-        /// The person, as platform:id
-        id: String,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum BenchCommand {
-    /// How fast a local model reads and writes
-    Model {
-        /// A catalogue name or path [default: the default model]
-        name: Option<String>,
-        /// Prints the figures as JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 // === impl Cli ===
 
 impl Cli {
@@ -187,21 +123,3 @@ impl Cli {
         }
     }
 }
-
-/// Why a command did not do what was asked.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The config has these problems, one a line.
-    Config(String),
-    /// Anything else.
-    Other(anyhow::Error),
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Other(error.into())
-    }
-}
-
-/// What a command comes to.
-pub(crate) type Done = Result<(), Failure>;

@@ -5,11 +5,35 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
 use tertulia_admin::Fault;
 use tertulia_config::{Config, EXAMPLE, Env, Problem, Problems, schema};
 
-use crate::cli::{ConfigCommand, ConfigFile, Done, Failure};
+use crate::outcome::{Done, Failure};
 use crate::output;
+
+/// Which config file to use.
+#[derive(Args, Clone, Default)]
+pub(crate) struct ConfigFile {
+    /// The config file [default: config/tertulia.toml if it is there, else built-in defaults]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `tertulia config`.
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Writes the commented example to config/tertulia.toml, or to FILE
+    Init {
+        /// Where to
+        #[arg(default_value = DEFAULT_FILE)]
+        file: PathBuf,
+    },
+    /// Prints the effective config, its secrets hidden
+    Show(ConfigFile),
+    /// Prints the JSON schema
+    Schema,
+}
 
 /// Read when no other file is named and it is there.
 pub(crate) const DEFAULT_FILE: &str = "config/tertulia.toml";

@@ -8,7 +8,8 @@ use serde::Serialize;
 use tertulia_config::{Account, Config, Model};
 use tertulia_domain::{Clock, SystemClock};
 
-use crate::cli::{ConfigFile, Done};
+use crate::configs::ConfigFile;
+use crate::outcome::Done;
 use crate::{configs, models, output, platforms, store};
 
 /// An outside answer that takes longer is a finding of its own.

@@ -12,6 +12,7 @@ mod doctor;
 mod history;
 mod logging;
 mod models;
+mod outcome;
 mod output;
 mod people;
 mod platforms;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::bail;
+use clap::Subcommand;
 use secrecy::ExposeSecret;
 use tertulia_config::{self as config, Config};
 use tertulia_conversation::{Model, Price};
@@ -17,8 +18,26 @@ use tertulia_inference_candle::{Candle, ModelFiles, Options};
 use tertulia_inference_remote::{OpenAi, OpenAiSettings};
 use tracing::{info, warn};
 
-use crate::cli::{Done, ModelCommand};
+use crate::outcome::Done;
 use crate::output;
+
+/// `tertulia model`.
+#[derive(Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Lists the catalogue and what is here
+    List {
+        /// Prints the catalogue as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Downloads a model
+    Pull {
+        /// A catalogue name, or hf:owner/repo[/file]
+        name: String,
+    },
+    /// Checks the downloaded models against their checksums
+    Verify,
+}
 
 /// A failing endpoint is left alone for a while after this many failures in a row.
 const FUSE: Fuse = Fuse {

@@ -1,11 +1,32 @@
 //! `tertulia person`.
 
 use anyhow::Context;
+use clap::Subcommand;
 use tertulia_domain::PersonId;
 use tertulia_storage::People;
 
-use crate::cli::{Done, PersonCommand};
+use crate::configs::ConfigFile;
+use crate::outcome::Done;
 use crate::{configs, output, store};
+
+/// `tertulia person`.
+#[derive(Subcommand)]
+pub(crate) enum PersonCommand {
+    /// Prints everything stored about a person as JSON
+    Export {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The person, as platform:id
+        id: String,
+    },
+    /// Erases everything stored about a person
+    Forget {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The person, as platform:id
+        id: String,
+    },
+}
 
 pub(crate) async fn run(command: &PersonCommand) -> Done {
     let (PersonCommand::Export { config, id } | PersonCommand::Forget { config, id }) = command;

@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::cli::{ConfigFile, Done};
+use crate::configs::ConfigFile;
 use crate::models::Shelf;
+use crate::outcome::Done;
 use crate::platforms::{self, Accounts};
 use crate::reload::Reloader;
 use crate::settings::settings;

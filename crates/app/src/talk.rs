@@ -15,8 +15,9 @@ use tertulia_storage::Storage;
 use tertulia_storage_sqlite::SqliteStorage;
 use tokio::sync::mpsc;
 
-use crate::cli::{ConfigFile, Done, Failure};
+use crate::configs::ConfigFile;
 use crate::models::Shelf;
+use crate::outcome::{Done, Failure};
 use crate::settings::settings;
 use crate::terminal::{ACCOUNT, Answer, Terminal};
 use crate::{configs, output};

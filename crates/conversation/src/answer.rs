@@ -18,12 +18,11 @@ use tracing::error;
 use crate::commands;
 use crate::limits::{self, Verdict};
 use crate::patience::{Halt, patiently};
-use crate::service::Shared;
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::summary::SummaryJob;
 use crate::texts::Text;
 
-pub(crate) use generation::TRANSCRIPT_MAX;
 use generation::{Generated, Generation, How};
 
 /// One turn and what its answer needs.

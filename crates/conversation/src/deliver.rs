@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::patience::{Halt, describe, patiently};
-use crate::service::Shared;
+use crate::shared::Shared;
 
 /// The pause before asking what became of a delivery that was lost sight of just now.
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);

@@ -20,7 +20,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 use crate::answer::{self, Answering};
 use crate::deliver;
 use crate::patience::{Halt, describe, patiently};
-use crate::service::Shared;
+use crate::shared::Shared;
 use crate::summary::Summaries;
 
 /// A turn that was begun this often without coming to an end took the process down each time.

@@ -16,15 +16,18 @@ mod lanes;
 mod limits;
 pub mod listen;
 mod live;
+mod operator;
 mod patience;
 mod service;
 mod settings;
+mod shared;
 mod summary;
 mod texts;
 mod window;
 
 pub use commands::menu;
-pub use service::{Operator, Parts, Service, Status};
+pub use operator::Operator;
+pub use service::{Parts, Service, Status};
 pub use settings::{
     Account, Admission, Allowance, AnswerTo, Buttons, History, Limits, Model, Persona, Price, Rate,
     Settings,

@@ -10,8 +10,8 @@ use tertulia_storage::Spent;
 use tokio_util::sync::CancellationToken;
 
 use crate::patience::{Halt, patiently};
-use crate::service::Shared;
 use crate::settings::{Allowance, Limits};
+use crate::shared::Shared;
 use crate::texts::Text;
 
 /// What the allowances leave.

@@ -19,7 +19,7 @@ use tracing::{Instrument, debug};
 
 use crate::deliver;
 use crate::patience::describe;
-use crate::service::Shared;
+use crate::shared::Shared;
 
 /// An answer that is being shown.
 pub(crate) struct Live {

@@ -15,7 +15,9 @@ use tracing::{debug, error};
 use crate::chats::Chats;
 use crate::lanes::Lanes;
 use crate::listen;
+use crate::operator::Operator;
 use crate::settings::Settings;
+use crate::shared::Shared;
 
 /// What the service is made of.
 pub struct Parts {
@@ -33,19 +35,6 @@ pub struct Parts {
     pub parallel: usize,
 }
 
-/// What admins can ask for in a chat and only the composition root can do.
-#[async_trait]
-pub trait Operator: Send + Sync {
-    /// Reads the config again; the new version and what waits for a restart.
-    ///
-    /// # Errors
-    /// The problems, one a line; the old config stays in force.
-    async fn reload(&self) -> Result<(u64, Vec<String>), String>;
-
-    /// Lines about the process for `/status`: version, uptime, accounts.
-    fn status(&self) -> Vec<String>;
-}
-
 /// How the service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -53,16 +42,6 @@ pub struct Status {
     pub counts: Counts,
     /// Lanes at work.
     pub lanes: usize,
-}
-
-/// What every part of the service shares.
-pub(crate) struct Shared {
-    pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) platforms: HashMap<AccountId, Arc<dyn Platform>>,
-    pub(crate) settings: ArcSwap<Settings>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) operator: Arc<dyn Operator>,
-    pub(crate) chats: Chats,
 }
 
 /// Takes updates in and answers them.

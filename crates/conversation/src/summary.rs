@@ -15,12 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::answer::TRANSCRIPT_MAX;
 use crate::patience::{Halt, describe, patiently};
-use crate::service::Shared;
 use crate::settings::Persona;
+use crate::shared::Shared;
 use crate::texts::SUMMARIZE;
-use crate::window::{self, Material};
+use crate::window::{self, Material, TRANSCRIPT_MAX};
 
 /// Summaries made at the same time.
 const PARALLEL: usize = 2;

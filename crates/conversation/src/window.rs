@@ -10,6 +10,8 @@ use tertulia_storage::Anchored;
 
 use crate::texts::{ASIDE_HEAD, GROUP_NOTE, SUMMARY_HEAD};
 
+/// The latest messages that a window may begin with.
+pub(crate) const TRANSCRIPT_MAX: u32 = 1000;
 /// Of what others said between two answers, this many messages are sent along.
 const ASIDES_MAX: usize = 20;
 /// And of those, the latest of together this many characters.

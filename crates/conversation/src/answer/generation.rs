@@ -17,10 +17,8 @@ use crate::live::Live;
 use crate::patience::{Halt, describe, patiently};
 use crate::settings::{Model, Persona, Settings};
 use crate::summary::{Source, SummaryJob};
-use crate::window::{self, Material, TooLong};
+use crate::window::{self, Material, TRANSCRIPT_MAX, TooLong};
 
-/// The latest messages that a window may begin with.
-pub(crate) const TRANSCRIPT_MAX: u32 = 1000;
 /// Tokens kept free for what templates add.
 const MARGIN: usize = 32;
 
