@@ -20,12 +20,7 @@ pub(crate) fn wrong_usage() -> ExitCode {
 
 /// The chat service that communities run themselves.
 #[derive(Parser)]
-#[command(
-    name = "tertulia",
-    version,
-    about,
-    args_conflicts_with_subcommands = true
-)]
+#[command(name = "tertulia", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
