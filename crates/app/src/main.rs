@@ -9,6 +9,7 @@ mod bench;
 mod cli;
 mod configs;
 mod doctor;
+mod endings;
 mod history;
 mod logging;
 mod models;

@@ -14,12 +14,12 @@ use tertulia_domain::{Clock, SystemClock};
 use tertulia_platform::{Intake, Platform};
 use tertulia_storage::Storage;
 use tokio::net::TcpListener;
-use tokio::signal;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::configs::ConfigFile;
+use crate::endings::Endings;
 use crate::models::Shelf;
 use crate::outcome::Done;
 use crate::platforms::{self, Accounts};
@@ -97,13 +97,14 @@ pub(crate) async fn run(file: &ConfigFile) -> Done {
     let routes = routes.merge(tertulia_admin::routes(state));
     let server = tokio::spawn(serve(listener, routes, stop.clone()));
     tasks.close();
+    let mut endings = Endings::listen().context("cannot listen for signals")?;
     announce(&config, address, resumed);
 
-    signalled().await;
+    endings.next().await;
     info!("stopping: finishing what runs, a second signal ends at once");
     tokio::select! {
         () = drain(&config, &service, &stop, &tasks) => {}
-        () = signalled() => warn!("ended at once"),
+        () = endings.next() => warn!("ended at once"),
     }
     if let Some(web) = web {
         web.close();
@@ -209,19 +210,4 @@ fn announce(config: &Config, address: SocketAddr, resumed: usize) {
         ));
     }
     output::say("  Ctrl-C stops it.");
-}
-
-/// Resolves on Ctrl-C or SIGTERM.
-async fn signalled() {
-    #[cfg(unix)]
-    {
-        use signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => return,
-                _ = signal::ctrl_c() => return,
-            }
-        }
-    }
-    let _ = signal::ctrl_c().await;
 }

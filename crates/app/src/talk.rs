@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
@@ -22,6 +23,9 @@ use crate::settings::settings;
 use crate::terminal::{ACCOUNT, Answer, Terminal};
 use crate::{configs, output};
 
+/// What was said last is noted within this time.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// Talks until the input ends, or answers `text` once.
 pub(crate) async fn run(file: &ConfigFile, persona: Option<&str>, text: &str) -> Done {
     let config = configs::read(file)?;
@@ -39,6 +43,8 @@ pub(crate) async fn run(file: &ConfigFile, persona: Option<&str>, text: &str) ->
     let talk = Talk::begin(&config, persona, storage, terminal).await?;
     if !text.trim().is_empty() {
         let answer = talk.say(text, &mut answers).await?;
+        // What was shown is still being noted.
+        talk.service.drain(GOODBYE).await;
         return answer.map_err(|why| anyhow!(why).into());
     }
     if std::io::stdin().is_terminal() {
@@ -60,6 +66,7 @@ pub(crate) async fn run(file: &ConfigFile, persona: Option<&str>, text: &str) ->
             output::say(&why);
         }
     }
+    talk.service.drain(GOODBYE).await;
     Ok(())
 }
 
