@@ -30,7 +30,7 @@ pub(crate) async fn flush(
     Ok(())
 }
 
-/// Makes sure that the early message of a running turn stands, and returns its id.
+/// Makes sure that the early message of a running turn stands, and returns its delivery.
 ///
 /// `None` if it cannot be placed just now; the answer comes without it.
 pub(crate) async fn place_early(
@@ -38,11 +38,11 @@ pub(crate) async fn place_early(
     end: &CancellationToken,
     mut delivery: Delivery,
     fresh: bool,
-) -> Option<PlatformMessageId> {
+) -> Option<Delivery> {
     let courier = Courier { shared, end };
     let platform = shared.platforms.get(&delivery.place.account)?;
-    if let Some(message) = delivery.message {
-        return Some(message);
+    if delivery.message.is_some() {
+        return Some(delivery);
     }
     let _alone = shared.chats.enter(&delivery.place).await;
     if !fresh {
@@ -53,7 +53,7 @@ pub(crate) async fn place_early(
                     .mark(&mut delivery, DeliveryState::Sent, Some(message))
                     .await
                     .ok()?;
-                return delivery.message;
+                return Some(delivery);
             }
             Settled::Absent => {
                 courier
@@ -74,7 +74,7 @@ pub(crate) async fn place_early(
         Err(_) => (DeliveryState::Pending, None),
     };
     courier.mark(&mut delivery, state, message).await.ok()?;
-    delivery.message
+    Some(delivery).filter(|delivery| delivery.message.is_some())
 }
 
 /// The delivery as it goes to the platform.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tertulia_domain::{Button, ButtonAction, PlatformMessageId, Turn};
+use tertulia_domain::{Button, ButtonAction, Delivery, Turn};
 use tertulia_platform::{
     Capabilities, DeliverError, Outgoing, Platform, Preview, Streaming, Urgency,
 };
@@ -43,8 +43,8 @@ struct Show {
     turn: Turn,
     end: CancellationToken,
     capabilities: Capabilities,
-    /// The message that is edited, once placed.
-    message: Option<PlatformMessageId>,
+    /// The delivery whose message is edited, once placed.
+    placed: Option<Delivery>,
     /// Whether a message has been tried.
     tried: bool,
 }
@@ -67,7 +67,7 @@ impl Live {
             platform,
             turn: turn.clone(),
             end: end.clone(),
-            message: None,
+            placed: None,
             tried: false,
         };
         let task = tokio::spawn(show.run(latest, done.clone()).in_current_span());
@@ -185,27 +185,22 @@ impl Show {
         } else {
             Vec::new()
         };
-        if self.message.is_none() {
+        let Some(delivery) = &self.placed else {
             if self.tried {
                 return Shown::Lost;
             }
             self.tried = true;
             self.place(content, buttons).await;
-            return if self.message.is_some() {
+            return if self.placed.is_some() {
                 Shown::Yes
             } else {
                 Shown::Lost
             };
-        }
-        let opened = self.shared.storage.deliveries(self.turn.id).await;
-        let Some(delivery) = opened.ok().and_then(|all| all.into_iter().next()) else {
-            return Shown::Lost;
         };
         let outgoing = Outgoing {
             content,
             buttons,
-            message: self.message.clone(),
-            ..deliver::outgoing(&delivery, Urgency::Live)
+            ..deliver::outgoing(delivery, Urgency::Live)
         };
         match self.platform.deliver(&outgoing).await {
             Ok(_) | Err(DeliverError::Skipped | DeliverError::Again { .. }) => Shown::Yes,
@@ -238,7 +233,7 @@ impl Show {
         {
             Ok(delivery) => {
                 let fresh = before.is_empty();
-                self.message = deliver::place_early(&self.shared, &self.end, delivery, fresh).await;
+                self.placed = deliver::place_early(&self.shared, &self.end, delivery, fresh).await;
             }
             Err(error) => debug!(error = describe(&error), "no early message"),
         }
